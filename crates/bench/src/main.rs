@@ -1,0 +1,2 @@
+//! Benchmarks of Weftwork and of its peers, in one binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Stacks and context switches for stackful coroutines.

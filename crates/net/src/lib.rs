@@ -1,0 +1,1 @@
+//! Standard-library-shaped sockets for green threads, OS threads and futures.

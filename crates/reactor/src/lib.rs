@@ -1,0 +1,1 @@
+//! Readiness polling on epoll, and timers.

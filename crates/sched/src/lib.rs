@@ -1,0 +1,1 @@
+//! An M:N work-stealing runtime of green threads and futures.

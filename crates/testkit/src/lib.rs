@@ -1,0 +1,1 @@
+//! Watchdog, drop counters and loom helpers for the tests of this workspace.

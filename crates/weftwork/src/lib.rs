@@ -1,0 +1,1 @@
+//! Every classic concurrency model on one runtime.
