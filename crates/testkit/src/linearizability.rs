@@ -4,9 +4,9 @@
 //! (2017) added: operations are put in a row one by one, each after all that had returned before it
 //! was called; where the row cannot be continued, the last choice is taken back. Two rows of the
 //! same operations that leave the object in the same state have the same continuations, so each pair
-//! of (operations done, state) is tried once. Without that memory the search is exponential in the
-//! number of threads times the length; with it, typical histories of thousands of operations take
-//! milliseconds. The problem stays NP-complete: keep histories of stress runs short and many.
+//! of (operations done, state) is tried once. Where k operations overlap that makes at most 2^k sets
+//! for a state instead of k! orders, and windows that do not overlap add up instead of multiplying.
+//! The problem stays NP-complete: record few threads and short histories, many times.
 //!
 //! Invariants:
 //! 1. `ops` holds the operations that returned, ordered by their call, then those that did not.
@@ -209,13 +209,13 @@ where
                 let before = std::mem::replace(&mut state, after);
                 self.row.push(Placed { position, before });
                 from = 0;
-                if self.row.len() > self.longest.0.len() {
-                    self.longest = (
-                        self.row.iter().map(|placed| placed.position).collect(),
-                        self.first,
-                    );
-                }
-            } else if let Some(Placed { position, before }) = self.row.pop() {
+                continue;
+            }
+            if self.row.len() > self.longest.0.len() {
+                let positions = self.row.iter().map(|placed| placed.position);
+                self.longest = (positions.collect(), self.first);
+            }
+            if let Some(Placed { position, before }) = self.row.pop() {
                 self.take_back(position);
                 state = before;
                 from = position + 1;
