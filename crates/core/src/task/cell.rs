@@ -1,0 +1,511 @@
+//! The typed part of a task: the closure or future, then its output, in one allocation.
+//!
+//! The stage goes from `Pending` through `Consumed` (while a closure runs, or after a drop) to
+//! `Done`, and to `Consumed` again when the output is taken. Who may touch it: invariant 3 of the
+//! state word. Everything that runs user code (the work, a drop of it or of its output) catches
+//! panics here, in one place.
+
+use super::error::{self, JoinError, Repr};
+use super::ext::Meta;
+use super::header::{Header, VTable};
+use super::join::JoinHandle;
+use super::state::{Idle, Start, Wake};
+use super::{Cause, Schedule, Task};
+use crate::sync::atomic::Ordering;
+use crate::sync::cell::UnsafeCell;
+use crate::wait::cancel::is_cancel_unwind;
+use std::any::Any;
+use std::mem::{ManuallyDrop, replace};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+#[repr(C)]
+struct Cell<W, T, S> {
+    header: Header,
+    schedule: S,
+    stage: UnsafeCell<Stage<W, T>>,
+}
+
+enum Stage<W, T> {
+    Pending(W),
+    Done(Result<T, JoinError>),
+    Consumed,
+}
+
+type Payload = Box<dyn Any + Send>;
+
+/// Makes a task of a closure, spawned at the caller's line.
+///
+/// The closure starts with the first and only [`Task::run`]. Costs one allocation.
+#[track_caller]
+pub fn closure<F, T>(work: F) -> (Task, JoinHandle<T>)
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    closure_at(Meta::new(), work)
+}
+
+/// Makes a task of a closure, with a name or the spawn location of somebody else.
+#[inline]
+pub fn closure_at<F, T>(meta: Meta, work: F) -> (Task, JoinHandle<T>)
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    // SAFETY: the bounds are what `closure_unchecked` asks its caller to care for.
+    unsafe { closure_unchecked(meta, work) }
+}
+
+/// Makes a task of a closure that may be neither `Send` nor `'static`: for thread-bound tasks and
+/// for scopes.
+///
+/// # Safety
+/// If `F` or `T` is not `Send`, the task is run or dropped on this thread, and the handle is
+/// `!Send` through `T` or stays on this thread too. If one is not `'static`, the task is complete
+/// and its output taken or dropped before the borrows end.
+#[inline]
+pub unsafe fn closure_unchecked<F, T>(meta: Meta, work: F) -> (Task, JoinHandle<T>)
+where
+    F: FnOnce() -> T,
+{
+    let header = allocate::<F, T, ()>(const { &closure_vtable::<F, T>() }, meta, (), work);
+    // SAFETY: a fresh task has one Task handle and one join handle, of its output type.
+    (Task(header), unsafe { JoinHandle::new(header) })
+}
+
+/// Makes a task of a future, spawned at the caller's line; its wakes go to `schedule`.
+#[track_caller]
+pub fn future<W, S>(work: W, schedule: S) -> (Task, JoinHandle<W::Output>)
+where
+    W: Future + Send + 'static,
+    W::Output: Send + 'static,
+    S: Schedule + Send + Sync + 'static,
+{
+    future_at(Meta::new(), work, schedule)
+}
+
+/// Makes a task of a future, with a name or the spawn location of somebody else.
+pub fn future_at<W, S>(meta: Meta, work: W, schedule: S) -> (Task, JoinHandle<W::Output>)
+where
+    W: Future + Send + 'static,
+    W::Output: Send + 'static,
+    S: Schedule + Send + Sync + 'static,
+{
+    // SAFETY: the bounds are what `future_unchecked` asks its caller to care for.
+    unsafe { future_unchecked(meta, work, schedule) }
+}
+
+/// Makes a task of a future that need not be `Send`: for thread-bound tasks.
+///
+/// # Safety
+/// If the future or its output is not `Send`, the task is run or dropped on this thread, the handle
+/// stays on it, and a [`TaskRef`](super::TaskRef) held on this thread outlives every waker until
+/// the task is complete (else the last waker's drop, on any thread, would drop the future).
+pub unsafe fn future_unchecked<W, S>(
+    meta: Meta,
+    work: W,
+    schedule: S,
+) -> (Task, JoinHandle<W::Output>)
+where
+    W: Future,
+    S: Schedule + Send + Sync + 'static,
+{
+    let vtable = const { &future_vtable::<W, S>() };
+    let header = allocate::<W, W::Output, S>(vtable, meta, schedule, work);
+    // SAFETY: a fresh task has one Task handle and one join handle, of its output type.
+    (Task(header), unsafe { JoinHandle::new(header) })
+}
+
+#[inline]
+fn allocate<W, T, S>(vtable: &'static VTable, meta: Meta, schedule: S, work: W) -> NonNull<Header> {
+    let (ext, location) = meta.into_parts();
+    let cell = Box::new(Cell::<W, T, S> {
+        header: Header::new(vtable, location, ext),
+        schedule,
+        stage: UnsafeCell::new(Stage::Pending(work)),
+    });
+    NonNull::from(Box::leak(cell)).cast()
+}
+
+const fn closure_vtable<F: FnOnce() -> T, T>() -> VTable {
+    VTable {
+        run: run_closure::<F, T>,
+        abandon: abandon::<F, T, ()>,
+        schedule: schedule_closure,
+        read_output: read_output::<F, T, ()>,
+        drop_output: drop_output::<F, T, ()>,
+        free: free::<F, T, ()>,
+    }
+}
+
+const fn future_vtable<W: Future, S: Schedule + Send + Sync + 'static>() -> VTable {
+    VTable {
+        run: run_future::<W, S>,
+        abandon: abandon::<W, W::Output, S>,
+        schedule: schedule_future::<W, S>,
+        read_output: read_output::<W, W::Output, S>,
+        drop_output: drop_output::<W, W::Output, S>,
+        free: free::<W, W::Output, S>,
+    }
+}
+
+/// # Safety
+/// `header` starts a live `Cell<W, T, S>`.
+#[inline]
+unsafe fn cell<'a, W, T, S>(header: NonNull<Header>) -> &'a Cell<W, T, S> {
+    // SAFETY: live and of this type, says the caller; shared access only, the stage has its own
+    // cell.
+    unsafe { header.cast().as_ref() }
+}
+
+impl<W, T, S> Cell<W, T, S> {
+    /// # Safety
+    /// The stage is the caller's (invariant 3 of the state word).
+    #[inline]
+    unsafe fn set_stage(&self, stage: Stage<W, T>) -> Stage<W, T> {
+        // SAFETY: exclusive, says the caller.
+        self.stage
+            .with_mut(|place| unsafe { replace(&mut *place, stage) })
+    }
+}
+
+/// Drops `value`; a panic of its drop is returned, and a panic of that payload's drop leaks it.
+fn drop_caught<V>(value: V) -> Option<Payload> {
+    catch_unwind(AssertUnwindSafe(|| drop(value))).err()
+}
+
+fn discard(payload: Payload) {
+    if let Some(again) = drop_caught(payload) {
+        std::mem::forget(again);
+    }
+}
+
+/// # Safety
+/// The vtable's contract of `run`, for a closure's cell.
+unsafe fn run_closure<F: FnOnce() -> T, T>(header: NonNull<Header>) {
+    // SAFETY: the vtable's contract.
+    let cell = unsafe { cell::<F, T, ()>(header) };
+    if cell.header.state.is_cancelled() {
+        // SAFETY: the same contract.
+        return unsafe { abandon::<F, T, ()>(header) };
+    }
+    // SAFETY: not complete, so the stage is the runner's.
+    let Stage::Pending(work) = (unsafe { cell.set_stage(Stage::Consumed) }) else {
+        unreachable!("a closure's task is run once")
+    };
+    let result = catch_unwind(AssertUnwindSafe(work));
+    // SAFETY: the caller gave the Task handle's reference to us.
+    unsafe { finish(header, cell, result) }
+}
+
+/// # Safety
+/// The vtable's contract of `run`, for a future's cell.
+unsafe fn run_future<W: Future, S: Schedule + Send + Sync + 'static>(header: NonNull<Header>) {
+    // SAFETY: the vtable's contract.
+    let cell = unsafe { cell::<W, W::Output, S>(header) };
+    if cell.header.state.start() == Start::Cancel {
+        // SAFETY: RUNNING is set and the Task handle is ours.
+        return unsafe { finish_cancelled(header, cell) };
+    }
+    // The poll borrows the Task handle's reference: a waker that is only looked at costs nothing.
+    // SAFETY: the vtable functions below fit a live future's header.
+    let waker = ManuallyDrop::new(unsafe {
+        Waker::from_raw(RawWaker::new(
+            header.as_ptr().cast(),
+            waker_vtable::<W, S>(),
+        ))
+    });
+    let mut context = Context::from_waker(&waker);
+    let polled = catch_unwind(AssertUnwindSafe(|| {
+        cell.stage.with_mut(|stage| {
+            // SAFETY: RUNNING is set by us, so the stage is ours.
+            let Stage::Pending(work) = (unsafe { &mut *stage }) else {
+                unreachable!("an incomplete future is in its stage")
+            };
+            // SAFETY: the future is never moved: it lives in the cell until it is dropped there.
+            unsafe { Pin::new_unchecked(work) }.poll(&mut context)
+        })
+    }));
+    match polled {
+        Ok(Poll::Pending) => {}
+        Ok(Poll::Ready(output)) => {
+            // SAFETY: as above, the stage is ours. Drops the future in place.
+            let dropped = unsafe { drop_caught_stage(&cell.stage) };
+            let result = match dropped {
+                None => Ok(output),
+                Some(payload) => {
+                    if let Some(p) = drop_caught(output) {
+                        discard(p);
+                    }
+                    Err(payload)
+                }
+            };
+            // SAFETY: the Task handle's reference is ours.
+            return unsafe { finish(header, cell, result) };
+        }
+        Err(payload) => {
+            // SAFETY: as above, the stage is ours.
+            if let Some(p) = unsafe { drop_caught_stage(&cell.stage) } {
+                discard(p);
+            }
+            // SAFETY: the Task handle's reference is ours.
+            return unsafe { finish(header, cell, Err(payload)) };
+        }
+    }
+    clear_runner(&cell.header);
+    match cell.header.state.suspend() {
+        Idle::Asleep => {}
+        // SAFETY: `suspend` left the reference with us, for the new Task.
+        Idle::Reschedule => cell.schedule.schedule(Task(header), Cause::Yielded),
+        // SAFETY: RUNNING is still set and the Task handle ours.
+        Idle::Cancel => unsafe { finish_cancelled(header, cell) },
+        // SAFETY: ours was the last reference.
+        Idle::Unreachable => unsafe { free::<W, W::Output, S>(header) },
+    }
+}
+
+/// Drops what is in the stage without moving it, which a pinned future needs.
+///
+/// # Safety
+/// The stage is the caller's (invariant 3 of the state word).
+unsafe fn drop_caught_stage<W, T>(stage: &UnsafeCell<Stage<W, T>>) -> Option<Payload> {
+    struct Consume<W, T>(*mut Stage<W, T>);
+    impl<W, T> Drop for Consume<W, T> {
+        fn drop(&mut self) {
+            // SAFETY: the pointer is the stage's, its value was dropped just now (a panicking drop
+            // counts), and `Consumed` is written over it without dropping again.
+            unsafe { self.0.write(Stage::Consumed) }
+        }
+    }
+    stage.with_mut(|place| {
+        catch_unwind(AssertUnwindSafe(|| {
+            let _consume = Consume(place);
+            // SAFETY: valid, owned by the caller, and overwritten by `_consume` whatever happens.
+            unsafe { std::ptr::drop_in_place(place) }
+        }))
+        .err()
+    })
+}
+
+/// # Safety
+/// The vtable's contract of `abandon`.
+unsafe fn abandon<W, T, S>(header: NonNull<Header>) {
+    // SAFETY: the vtable's contract.
+    let cell = unsafe { cell::<W, T, S>(header) };
+    // SAFETY: the Task handle is ours, so nobody else runs it and the stage is ours.
+    unsafe { finish_cancelled(header, cell) }
+}
+
+/// # Safety
+/// The caller owns the Task handle's reference, gives it up, and owns the stage.
+unsafe fn finish_cancelled<W, T, S>(header: NonNull<Header>, cell: &Cell<W, T, S>) {
+    // SAFETY: the caller's contract.
+    let repr = match unsafe { drop_caught_stage(&cell.stage) } {
+        None => Repr::Cancelled,
+        Some(payload) => Repr::Panic(error::Payload(payload)),
+    };
+    // SAFETY: the caller's contract.
+    unsafe { finish_with(header, cell, Err(repr)) }
+}
+
+/// # Safety
+/// The caller owns the Task handle's reference, gives it up, and owns the stage, which is consumed.
+#[inline]
+unsafe fn finish<W, T, S>(
+    header: NonNull<Header>,
+    cell: &Cell<W, T, S>,
+    result: Result<T, Payload>,
+) {
+    let result = result.map_err(|payload| {
+        if is_cancel_unwind(&*payload) {
+            Repr::Cancelled
+        } else {
+            Repr::Panic(error::Payload(payload))
+        }
+    });
+    // SAFETY: the caller's contract.
+    unsafe { finish_with(header, cell, result) }
+}
+
+/// # Safety
+/// As for [`finish`].
+#[inline]
+unsafe fn finish_with<W, T, S>(
+    header: NonNull<Header>,
+    cell: &Cell<W, T, S>,
+    result: Result<T, Repr>,
+) {
+    let head = &cell.header;
+    clear_runner(head);
+    if let Some(ext) = head.ext.get()
+        && let Some(payload) = drop_caught(ext.locals.take())
+    {
+        discard(payload);
+    }
+    let result = result.map_err(|repr| JoinError::new(head.id, head.location, repr));
+    // SAFETY: not complete yet, so the stage is ours. What was in it is consumed.
+    let consumed = unsafe { cell.set_stage(Stage::Done(result)) };
+    debug_assert!(matches!(consumed, Stage::Consumed));
+    std::mem::forget(consumed);
+    if head.state.complete_and_leave() {
+        return;
+    }
+    let completed = head.state.complete();
+    if completed.is_detached() {
+        // SAFETY: complete, and without a join handle the stage is ours.
+        unsafe { drop_output::<W, T, S>(header) };
+    }
+    if completed.has_joiner() {
+        head.joiner.with(|waker| {
+            // SAFETY: JOIN_WAKER was set when COMPLETE was, so the waker is in place and nobody
+            // writes it any more (invariant 4).
+            if let Some(waker) = unsafe { &*waker } {
+                waker.wake_by_ref();
+            }
+        });
+    }
+    if head.state.drop_ref() {
+        // SAFETY: ours was the last reference.
+        unsafe { free::<W, T, S>(header) };
+    }
+}
+
+/// Ends the time in which a cancellation may wake the context that ran the task.
+#[inline]
+fn clear_runner(header: &Header) {
+    // Relaxed, both: only the runner touches this flag.
+    if header.parked.load(Ordering::Relaxed) {
+        header.parked.store(false, Ordering::Relaxed);
+        let waker = header.runner.lock().take();
+        drop(waker);
+    }
+}
+
+/// # Safety
+/// The vtable's contract of `read_output`.
+unsafe fn read_output<W, T, S>(header: NonNull<Header>, to: *mut ()) {
+    // SAFETY: the vtable's contract.
+    let cell = unsafe { cell::<W, T, S>(header) };
+    // SAFETY: complete, so the stage is the join handle's, who is the caller.
+    let Stage::Done(result) = (unsafe { cell.set_stage(Stage::Consumed) }) else {
+        panic!("join handle polled after it gave the output: the caller's mistake")
+    };
+    // SAFETY: the caller's pointer is for such a result.
+    unsafe { to.cast::<Result<T, JoinError>>().write(result) }
+}
+
+/// # Safety
+/// The vtable's contract of `drop_output`.
+unsafe fn drop_output<W, T, S>(header: NonNull<Header>) {
+    // SAFETY: the vtable's contract.
+    let cell = unsafe { cell::<W, T, S>(header) };
+    // SAFETY: the vtable's contract.
+    if let Some(payload) = unsafe { drop_caught_stage(&cell.stage) } {
+        discard(payload);
+    }
+}
+
+/// # Safety
+/// The vtable's contract of `free`.
+unsafe fn free<W, T, S>(header: NonNull<Header>) {
+    // SAFETY: the last reference is gone, so this is exclusive; the cell came from a `Box`.
+    let cell = unsafe { Box::from_raw(header.cast::<Cell<W, T, S>>().as_ptr()) };
+    // An unreachable future is still in its stage; its drop may panic.
+    // SAFETY: exclusive.
+    if let Some(payload) = unsafe { drop_caught_stage(&cell.stage) } {
+        discard(payload);
+    }
+    drop(cell);
+}
+
+unsafe fn schedule_closure(_: NonNull<Header>, _: Cause) {
+    unreachable!("a closure's task is SCHEDULED until it is complete")
+}
+
+/// # Safety
+/// The vtable's contract of `schedule`.
+unsafe fn schedule_future<W: Future, S: Schedule + Send + Sync + 'static>(
+    header: NonNull<Header>,
+    cause: Cause,
+) {
+    // SAFETY: the vtable's contract.
+    let cell = unsafe { cell::<W, W::Output, S>(header) };
+    // The reference goes into the Task, whose run may free the cell before `schedule` returns, and
+    // with it the schedule that is executing. Hold the cell until then.
+    cell.header.state.add_ref();
+    cell.schedule.schedule(Task(header), cause);
+    if cell.header.state.drop_ref() {
+        // SAFETY: ours was the last reference.
+        unsafe { free::<W, W::Output, S>(header) };
+    }
+}
+
+fn waker_vtable<W: Future, S: Schedule + Send + Sync + 'static>() -> &'static RawWakerVTable {
+    const {
+        &RawWakerVTable::new(
+            clone_waker::<W, S>,
+            wake_by_value::<W, S>,
+            wake_by_ref::<W, S>,
+            drop_waker::<W, S>,
+        )
+    }
+}
+
+unsafe fn clone_waker<W: Future, S: Schedule + Send + Sync + 'static>(data: *const ()) -> RawWaker {
+    // SAFETY: a waker's data is a header it holds a reference to, or borrows one of a run.
+    unsafe { cell::<W, W::Output, S>(header_of(data)) }
+        .header
+        .state
+        .add_ref();
+    RawWaker::new(data, waker_vtable::<W, S>())
+}
+
+unsafe fn wake_by_value<W: Future, S: Schedule + Send + Sync + 'static>(data: *const ()) {
+    let header = header_of(data);
+    // SAFETY: as in `clone_waker`.
+    match unsafe { cell::<W, W::Output, S>(header) }
+        .header
+        .state
+        .wake_by_value()
+    {
+        Wake::Done => {}
+        // SAFETY: SCHEDULED was set by us; the waker's reference goes with it.
+        Wake::Schedule => unsafe { schedule_future::<W, S>(header, Cause::Woken) },
+        // SAFETY: the waker's was the last reference.
+        Wake::Free => unsafe { free::<W, W::Output, S>(header) },
+    }
+}
+
+unsafe fn wake_by_ref<W: Future, S: Schedule + Send + Sync + 'static>(data: *const ()) {
+    let header = header_of(data);
+    // SAFETY: as in `clone_waker`.
+    if unsafe { cell::<W, W::Output, S>(header) }
+        .header
+        .state
+        .wake_by_ref()
+        == Wake::Schedule
+    {
+        // SAFETY: SCHEDULED was set by us, with a reference.
+        unsafe { schedule_future::<W, S>(header, Cause::Woken) }
+    }
+}
+
+unsafe fn drop_waker<W: Future, S: Schedule + Send + Sync + 'static>(data: *const ()) {
+    let header = header_of(data);
+    // SAFETY: as in `clone_waker`.
+    if unsafe { cell::<W, W::Output, S>(header) }
+        .header
+        .state
+        .drop_ref()
+    {
+        // SAFETY: the waker's was the last reference.
+        unsafe { free::<W, W::Output, S>(header) }
+    }
+}
+
+fn header_of(data: *const ()) -> NonNull<Header> {
+    NonNull::new(data.cast_mut().cast()).expect("a waker's data is a task")
+}
