@@ -1,0 +1,3 @@
+module weftwork/bench/go
+
+go 1.22

@@ -1,0 +1,307 @@
+//! What the project promises of its speed, as data.
+//!
+//! A bar compares a median of ours with a fixed limit or with the best median of some peers that
+//! were measured in the same run, on the same machine. `table` prints a verdict for each.
+//! The promises that need more than this program are shown elsewhere: 50,000 open connections by
+//! the example `c50k`.
+
+use crate::registry::Bench;
+
+/// One promise.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bar {
+    pub(crate) bench: Bench,
+    /// The name under which ours takes part.
+    pub(crate) ours: &'static str,
+    pub(crate) workers: usize,
+    /// Connections, of `echo`.
+    pub(crate) conns: Option<usize>,
+    pub(crate) metric: Metric,
+    pub(crate) limit: Limit,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Metric {
+    /// Time of one operation (CPU time, of `timer`).
+    NsPerOp,
+    /// Operations per second.
+    OpsPerS,
+    /// Memory of one unit: what is resident, and its page tables.
+    KibPerUnit,
+    /// 99th percentile of the lateness of a timer.
+    LateP99Us,
+    /// 99th percentile of the time of a round trip.
+    P99Us,
+    /// Times that a thread of an idle runtime woke, per second.
+    WakeupsPerS,
+}
+
+impl Metric {
+    /// Returns the keys of the JSON line whose values are added up.
+    pub(crate) fn keys(self) -> &'static [&'static str] {
+        match self {
+            Metric::NsPerOp => &["ns_per_op"],
+            Metric::OpsPerS => &["ops_per_s"],
+            Metric::KibPerUnit => &["rss_kib_per_unit", "pte_kib_per_unit"],
+            Metric::LateP99Us => &["late_p99_us"],
+            Metric::P99Us => &["p99_us"],
+            Metric::WakeupsPerS => &["wakeups_per_s"],
+        }
+    }
+
+    /// Returns the name for a table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Metric::NsPerOp => "ns/op",
+            Metric::OpsPerS => "op/s",
+            Metric::KibPerUnit => "KiB per task (RSS + page tables)",
+            Metric::LateP99Us => "lateness p99, µs",
+            Metric::P99Us => "p99, µs",
+            Metric::WakeupsPerS => "wake-ups/s",
+        }
+    }
+}
+
+/// The limit of a metric.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Limit {
+    /// At most this.
+    Fixed(f64),
+    /// At most so many times the least of these peers.
+    TimesLeast(f64, &'static [&'static str]),
+    /// At least so many times the greatest of these peers.
+    TimesGreatest(f64, &'static [&'static str]),
+}
+
+/// How a bar came out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Verdict {
+    /// Ours, the limit, and whether it is kept.
+    Measured { ours: f64, limit: f64, kept: bool },
+    /// Ours or one of the peers was not measured.
+    Missing,
+}
+
+impl Bar {
+    /// Compares, given the medians: `median(peer)` is the metric of a peer in this bar's bench.
+    ///
+    /// All peers named must have been measured: the best of those that happen to be there would
+    /// be another promise.
+    pub(crate) fn judge(&self, median: impl Fn(&str) -> Option<f64>) -> Verdict {
+        let all = |peers: &[&str]| {
+            peers
+                .iter()
+                .map(|peer| median(peer))
+                .collect::<Option<Vec<_>>>()
+        };
+        let limit = match self.limit {
+            Limit::Fixed(limit) => Some(limit),
+            Limit::TimesLeast(factor, peers) => all(peers)
+                .and_then(|all| all.into_iter().reduce(f64::min))
+                .map(|best| best * factor),
+            Limit::TimesGreatest(factor, peers) => all(peers)
+                .and_then(|all| all.into_iter().reduce(f64::max))
+                .map(|best| best * factor),
+        };
+        match median(self.ours).zip(limit) {
+            None => Verdict::Missing,
+            Some((ours, limit)) => {
+                let kept = match self.limit {
+                    Limit::TimesGreatest(..) => ours >= limit,
+                    Limit::Fixed(_) | Limit::TimesLeast(..) => ours <= limit,
+                };
+                Verdict::Measured { ours, limit, kept }
+            }
+        }
+    }
+
+    /// Puts the promise into words.
+    pub(crate) fn promise(&self) -> String {
+        let metric = self.metric.name();
+        match self.limit {
+            Limit::Fixed(limit) => format!("{metric} ≤ {limit}"),
+            Limit::TimesLeast(factor, [peer]) => format!("{metric} ≤ {factor} × {peer}"),
+            Limit::TimesLeast(factor, peers) => {
+                format!("{metric} ≤ {factor} × least of {}", peers.join(", "))
+            }
+            Limit::TimesGreatest(factor, [peer]) => format!("{metric} ≥ {factor} × {peer}"),
+            Limit::TimesGreatest(factor, peers) => {
+                format!("{metric} ≥ {factor} × greatest of {}", peers.join(", "))
+            }
+        }
+    }
+}
+
+const fn bar(bench: Bench, workers: usize, metric: Metric, limit: Limit) -> Bar {
+    Bar {
+        bench,
+        ours: "weftwork",
+        workers,
+        conns: None,
+        metric,
+        limit,
+    }
+}
+
+const fn echo(workers: usize, conns: usize, metric: Metric, limit: Limit) -> Bar {
+    Bar {
+        conns: Some(conns),
+        ..bar(Bench::Echo, workers, metric, limit)
+    }
+}
+
+/// The servers that wait with epoll, as ours does.
+const EPOLL: &[&str] = &["tokio", "go", "may", "smol", "monoio-epoll"];
+
+/// Every promise.
+pub(crate) const BARS: &[Bar] = &[
+    // A task that does not block costs no stack: it must be far cheaper than a goroutine, which
+    // has one, and no dearer than a closure of a fork-join pool.
+    bar(
+        Bench::SpawnJoin,
+        1,
+        Metric::NsPerOp,
+        Limit::TimesLeast(0.25, &["go"]),
+    ),
+    bar(
+        Bench::SpawnJoin,
+        1,
+        Metric::NsPerOp,
+        Limit::TimesLeast(1.0, &["rayon"]),
+    ),
+    // With a second worker, waking and stealing come in.
+    bar(
+        Bench::SpawnJoin,
+        2,
+        Metric::NsPerOp,
+        Limit::TimesLeast(0.4, &["go"]),
+    ),
+    // Started green threads are switched to directly, from a ring without atomics.
+    bar(
+        Bench::Switch,
+        1,
+        Metric::NsPerOp,
+        Limit::TimesLeast(0.12, &["go"]),
+    ),
+    bar(
+        Bench::Pingpong,
+        1,
+        Metric::NsPerOp,
+        Limit::TimesLeast(0.1, &["go"]),
+    ),
+    // A parked green thread holds one page of stack, what describes it, and its page tables.
+    bar(Bench::Parked, 1, Metric::KibPerUnit, Limit::Fixed(4.7)),
+    bar(
+        Bench::Parked,
+        1,
+        Metric::NsPerOp,
+        Limit::TimesLeast(1.3, &["go"]),
+    ),
+    bar(
+        Bench::Skynet,
+        2,
+        Metric::NsPerOp,
+        Limit::TimesLeast(0.35, &["go"]),
+    ),
+    bar(
+        Bench::Skynet,
+        2,
+        Metric::NsPerOp,
+        Limit::TimesLeast(0.5, &["tokio"]),
+    ),
+    // A spawn and join per call; then the same by the fork-join form, against the best of those.
+    bar(
+        Bench::CpuFib,
+        2,
+        Metric::NsPerOp,
+        Limit::TimesLeast(0.12, &["go"]),
+    ),
+    Bar {
+        ours: "weftwork-join",
+        ..bar(
+            Bench::CpuFib,
+            2,
+            Metric::NsPerOp,
+            Limit::TimesLeast(2.0, &["rayon"]),
+        )
+    },
+    bar(
+        Bench::Timer,
+        1,
+        Metric::NsPerOp,
+        Limit::TimesLeast(0.7, &["tokio"]),
+    ),
+    bar(Bench::Timer, 1, Metric::LateP99Us, Limit::Fixed(2000.0)),
+    // Plain blocking code must serve as fast as the best event loop, and as evenly.
+    echo(1, 50, Metric::OpsPerS, Limit::TimesGreatest(1.0, EPOLL)),
+    echo(1, 50, Metric::P99Us, Limit::TimesLeast(1.0, EPOLL)),
+    echo(1, 1000, Metric::OpsPerS, Limit::TimesGreatest(1.0, EPOLL)),
+    echo(1, 1000, Metric::P99Us, Limit::TimesLeast(1.0, EPOLL)),
+    echo(2, 50, Metric::OpsPerS, Limit::TimesGreatest(1.0, EPOLL)),
+    echo(2, 50, Metric::P99Us, Limit::TimesLeast(1.0, EPOLL)),
+    echo(2, 1000, Metric::OpsPerS, Limit::TimesGreatest(1.0, EPOLL)),
+    echo(2, 1000, Metric::P99Us, Limit::TimesLeast(1.0, EPOLL)),
+    // A runtime without work sleeps until it is woken.
+    bar(Bench::Idle, 2, Metric::WakeupsPerS, Limit::Fixed(0.0)),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HALF: Bar = bar(
+        Bench::Switch,
+        1,
+        Metric::NsPerOp,
+        Limit::TimesLeast(0.5, &["go", "tokio"]),
+    );
+
+    #[test]
+    fn the_best_peer_sets_the_limit() {
+        let medians = |peer: &str| match peer {
+            "weftwork" => Some(51.0),
+            "go" => Some(200.0),
+            "tokio" => Some(100.0),
+            _ => None,
+        };
+        let expected = Verdict::Measured {
+            ours: 51.0,
+            limit: 50.0,
+            kept: false,
+        };
+        assert_eq!(HALF.judge(medians), expected);
+        let at_least = Bar {
+            limit: Limit::TimesGreatest(0.25, &["go", "tokio"]),
+            ..HALF
+        };
+        let expected = Verdict::Measured {
+            ours: 51.0,
+            limit: 50.0,
+            kept: true,
+        };
+        assert_eq!(at_least.judge(medians), expected);
+    }
+
+    #[test]
+    fn a_missing_peer_leaves_no_verdict() {
+        let without_go = |peer: &str| (peer != "go").then_some(1.0);
+        assert_eq!(HALF.judge(without_go), Verdict::Missing);
+        let without_ours = |peer: &str| (peer != "weftwork").then_some(1.0);
+        assert_eq!(HALF.judge(without_ours), Verdict::Missing);
+    }
+
+    #[test]
+    fn a_limit_may_be_met_exactly() {
+        let zero = bar(Bench::Idle, 2, Metric::WakeupsPerS, Limit::Fixed(0.0));
+        let verdict = zero.judge(|_| Some(0.0));
+        assert_eq!(
+            verdict,
+            Verdict::Measured {
+                ours: 0.0,
+                limit: 0.0,
+                kept: true
+            }
+        );
+    }
+}

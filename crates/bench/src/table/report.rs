@@ -1,0 +1,209 @@
+//! The Markdown of a table.
+
+use std::fmt::Write;
+use std::fs;
+
+use comfy_table::Table;
+use comfy_table::presets::ASCII_MARKDOWN;
+
+use super::Options;
+use super::results::{Results, Row};
+use crate::bars::{BARS, Metric, Verdict};
+use crate::registry::Bench;
+
+/// Figures shown beside `ns/op`, where a record has them: key and name.
+const FIGURES: &[(&str, &str)] = &[
+    ("rss_kib_per_unit", "RSS KiB"),
+    ("pte_kib_per_unit", "page tables KiB"),
+    ("spawn_ns_per_op", "spawn ns"),
+    ("late_p50_us", "late p50 µs"),
+    ("late_p99_us", "late p99 µs"),
+    ("p50_us", "p50 µs"),
+    ("p99_us", "p99 µs"),
+    ("p999_us", "p99.9 µs"),
+    ("first_us", "first µs"),
+    ("instructions_per_op", "instructions"),
+    ("wakeups_per_s", "wake-ups/s"),
+    ("cpu_us_per_s", "CPU µs/s"),
+];
+
+/// Returns the tables of figures and of bars, and what failed.
+pub(super) fn markdown(options: &Options, results: &Results) -> String {
+    let mut text = String::new();
+    let size = if options.quick {
+        ", a tenth of the sizes (`--quick`)"
+    } else {
+        ""
+    };
+    let runs = if options.reps == 1 {
+        "One run"
+    } else {
+        "Medians of interleaved runs"
+    };
+    writeln!(
+        text,
+        "{runs} ({} of each){size}. {}\n",
+        options.reps,
+        machine()
+    )
+    .expect("a string takes all");
+    writeln!(text, "{}\n", figures(results)).expect("a string takes all");
+    if let Some(bars) = bars(results) {
+        writeln!(text, "{bars}\n").expect("a string takes all");
+    }
+    for failure in results.failures() {
+        writeln!(text, "- failed: {failure}").expect("a string takes all");
+    }
+    text
+}
+
+fn figures(results: &Results) -> Table {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN);
+    table.set_header([
+        "bench",
+        "workers",
+        "peer",
+        "ns/op",
+        "min – max",
+        "ours ÷ peer",
+        "more",
+    ]);
+    for row in results.rows() {
+        let bench = match row.conns {
+            Some(conns) => format!("{} {conns}", row.bench.name()),
+            None => row.bench.name().to_owned(),
+        };
+        let range = row.range("ns_per_op");
+        table.add_row([
+            bench,
+            row.workers.to_string(),
+            row.peer.clone(),
+            row.median("ns_per_op").map(figure).unwrap_or_default(),
+            range
+                .map(|(min, max)| format!("{} – {}", figure(min), figure(max)))
+                .unwrap_or_default(),
+            ratio(results, row),
+            more(row),
+        ]);
+    }
+    table
+}
+
+/// Returns the time of ours over that of the peer.
+fn ratio(results: &Results, row: &Row) -> String {
+    if row.peer.starts_with("weftwork") {
+        return String::new();
+    }
+    // Rayon's fork-join has its counterpart in our fork-join, not in a spawn per call.
+    let ours = match (row.bench, &row.peer[..]) {
+        (Bench::CpuFib, "rayon") => "weftwork-join",
+        _ => "weftwork",
+    };
+    let ours = results.find(row.bench, row.workers, row.conns, ours);
+    let times = ours
+        .and_then(|ours| ours.median("ns_per_op"))
+        .zip(row.median("ns_per_op"));
+    times
+        .map(|(ours, peer)| format!("{:.2}", ours / peer))
+        .unwrap_or_default()
+}
+
+fn more(row: &Row) -> String {
+    let mut parts = Vec::new();
+    if row.bench == Bench::Echo {
+        parts.extend(
+            row.median("ops_per_s")
+                .map(|rate| format!("{} req/s", figure(rate))),
+        );
+    }
+    for (key, name) in FIGURES {
+        parts.extend(
+            row.median(key)
+                .map(|value| format!("{name} {}", figure(value))),
+        );
+    }
+    parts.join(", ")
+}
+
+/// Returns the table of bars; `None`, when nothing of ours was measured that has one.
+fn bars(results: &Results) -> Option<Table> {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN);
+    table.set_header([
+        "bench", "workers", "ours", "promise", "measured", "limit", "verdict",
+    ]);
+    for bar in BARS {
+        let median = |peer: &str| {
+            let row = results.find(bar.bench, bar.workers, bar.conns, peer)?;
+            row.metric(bar.metric)
+        };
+        if median(bar.ours).is_none() {
+            continue;
+        }
+        let (measured, limit, verdict) = match bar.judge(median) {
+            Verdict::Missing => (String::new(), String::new(), "a peer is missing"),
+            Verdict::Measured { ours, limit, kept } => (
+                precise(bar.metric, ours),
+                precise(bar.metric, limit),
+                if kept { "pass" } else { "FAIL" },
+            ),
+        };
+        let bench = match bar.conns {
+            Some(conns) => format!("{} {conns}", bar.bench.name()),
+            None => bar.bench.name().to_owned(),
+        };
+        table.add_row([
+            bench,
+            bar.workers.to_string(),
+            bar.ours.to_owned(),
+            bar.promise(),
+            measured,
+            limit,
+            verdict.to_owned(),
+        ]);
+    }
+    (!table.is_empty()).then_some(table)
+}
+
+/// Formats a figure with three significant digits or as a whole number.
+fn figure(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        small if small < 10.0 => format!("{value:.2}"),
+        medium if medium < 100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// Formats a figure that is compared with another: memory needs its second decimal.
+fn precise(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::KibPerUnit => format!("{value:.3}"),
+        _ => figure(value),
+    }
+}
+
+/// Says on what the runs were made.
+fn machine() -> String {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = information
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .and_then(|rest| rest.split(':').nth(1))
+        .map_or("unknown CPU", str::trim);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{cpus} CPUs ({model}), Linux {}.", kernel.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn figures_have_three_significant_digits_at_least() {
+        let shown = [0.0, 1.234, 12.34, 123.4, 12345.6].map(figure);
+        assert_eq!(shown, ["0", "1.23", "12.3", "123", "12346"]);
+    }
+}

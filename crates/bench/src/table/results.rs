@@ -1,0 +1,208 @@
+//! The runs of a table, grouped by bench, workers, connections and peer.
+
+use serde_json::{Map, Value};
+
+use crate::bars::Metric;
+use crate::measure::median;
+use crate::registry::Bench;
+
+/// A JSON line.
+pub(super) type Record = Map<String, Value>;
+
+/// One run: its record, or why there is none.
+#[derive(Debug)]
+pub(super) struct SingleRun {
+    pub(super) bench: Bench,
+    pub(super) workers: usize,
+    /// Connections, of `echo`.
+    pub(super) conns: Option<usize>,
+    pub(super) peer: String,
+    pub(super) record: Result<Record, String>,
+}
+
+impl SingleRun {
+    fn is_ours(&self) -> bool {
+        self.peer.starts_with("weftwork")
+    }
+}
+
+/// All runs of one peer in one setting.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) bench: Bench,
+    pub(super) workers: usize,
+    pub(super) conns: Option<usize>,
+    pub(super) peer: String,
+    records: Vec<Record>,
+}
+
+impl Row {
+    /// Returns the median of a key over the runs; `None`, where one of them lacks it.
+    pub(super) fn median(&self, key: &str) -> Option<f64> {
+        let values: Option<Vec<f64>> = self.values(key).collect();
+        median(&values?)
+    }
+
+    /// Returns the least and the greatest value of a key.
+    pub(super) fn range(&self, key: &str) -> Option<(f64, f64)> {
+        let values: Vec<f64> = self.values(key).collect::<Option<_>>()?;
+        let least = values.iter().copied().reduce(f64::min)?;
+        Some((least, values.into_iter().fold(least, f64::max)))
+    }
+
+    /// Returns the median of a metric of a bar.
+    pub(super) fn metric(&self, metric: Metric) -> Option<f64> {
+        metric.keys().iter().map(|key| self.median(key)).sum()
+    }
+
+    fn values(&self, key: &str) -> impl Iterator<Item = Option<f64>> {
+        self.records
+            .iter()
+            .map(move |record| record.get(key)?.as_f64())
+    }
+}
+
+/// All runs.
+#[derive(Debug, Default)]
+pub(super) struct Results {
+    rows: Vec<Row>,
+    failures: Vec<SingleRun>,
+}
+
+impl Results {
+    /// Adds a run to its row, or to the failures.
+    pub(super) fn add(&mut self, run: SingleRun) {
+        let record = match run.record {
+            Ok(record) => record,
+            Err(_) => return self.failures.push(run),
+        };
+        let found = self.rows.iter_mut().find(|row| {
+            (row.bench, row.workers, row.conns, &row.peer)
+                == (run.bench, run.workers, run.conns, &run.peer)
+        });
+        match found {
+            Some(row) => row.records.push(record),
+            None => self.rows.push(Row {
+                bench: run.bench,
+                workers: run.workers,
+                conns: run.conns,
+                peer: run.peer,
+                records: vec![record],
+            }),
+        }
+    }
+
+    /// Returns the rows, those of one setting together, in the order in which they were first run.
+    pub(super) fn rows(&self) -> Vec<&Row> {
+        let mut settings = Vec::new();
+        for row in &self.rows {
+            let setting = (row.bench, row.workers, row.conns);
+            if !settings.contains(&setting) {
+                settings.push(setting);
+            }
+        }
+        let of = |setting| {
+            self.rows
+                .iter()
+                .filter(move |row| (row.bench, row.workers, row.conns) == setting)
+        };
+        settings.into_iter().flat_map(of).collect()
+    }
+
+    /// Returns the row of a peer in a setting.
+    pub(super) fn find(
+        &self,
+        bench: Bench,
+        workers: usize,
+        conns: Option<usize>,
+        peer: &str,
+    ) -> Option<&Row> {
+        self.rows.iter().find(|row| {
+            (row.bench, row.workers, row.conns, &row.peer[..]) == (bench, workers, conns, peer)
+        })
+    }
+
+    /// Says, for each failed run, which it was and why.
+    pub(super) fn failures(&self) -> impl Iterator<Item = String> {
+        self.failures.iter().map(|run| {
+            let conns = run
+                .conns
+                .map(|conns| format!(" {conns} connections"))
+                .unwrap_or_default();
+            let why = run.record.as_ref().err().map_or("", |error| error.trim());
+            format!(
+                "{} {} w{}{conns}: {why}",
+                run.bench.name(),
+                run.peer,
+                run.workers
+            )
+        })
+    }
+
+    /// Returns how many runs of ours failed.
+    pub(super) fn failures_of_ours(&self) -> usize {
+        self.failures.iter().filter(|run| run.is_ours()).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(peer: &str, conns: Option<usize>, record: Result<Value, String>) -> SingleRun {
+        let record = record.map(|value| value.as_object().unwrap().clone());
+        SingleRun {
+            bench: Bench::Echo,
+            workers: 1,
+            conns,
+            peer: peer.to_owned(),
+            record,
+        }
+    }
+
+    #[test]
+    fn runs_of_one_setting_stand_together_and_give_medians() {
+        let mut results = Results::default();
+        for value in [3.0, 1.0, 2.0] {
+            for conns in [50, 1000] {
+                for peer in ["weftwork", "go"] {
+                    let record = serde_json::json!({ "ns_per_op": value * conns as f64 });
+                    results.add(run(peer, Some(conns), Ok(record)));
+                }
+            }
+        }
+        let order: Vec<_> = results
+            .rows()
+            .iter()
+            .map(|row| (row.conns.unwrap(), row.peer.clone()))
+            .collect();
+        let expected = [
+            (50, "weftwork"),
+            (50, "go"),
+            (1000, "weftwork"),
+            (1000, "go"),
+        ];
+        assert_eq!(
+            order,
+            expected.map(|(conns, peer)| (conns, peer.to_owned()))
+        );
+        let row = results.find(Bench::Echo, 1, Some(50), "go").unwrap();
+        assert_eq!(row.median("ns_per_op"), Some(100.0));
+        assert_eq!(row.range("ns_per_op"), Some((50.0, 150.0)));
+        assert_eq!(row.median("p99_us"), None);
+        assert_eq!(row.metric(Metric::KibPerUnit), None);
+    }
+
+    #[test]
+    fn failures_are_told_and_only_those_of_ours_count() {
+        let mut results = Results::default();
+        results.add(run("go", None, Err("it hung".to_owned())));
+        results.add(run("weftwork-join", None, Err("it panicked".to_owned())));
+        assert_eq!(results.failures_of_ours(), 1);
+        let told: Vec<_> = results.failures().collect();
+        assert_eq!(
+            told,
+            ["echo go w1: it hung", "echo weftwork-join w1: it panicked"]
+        );
+    }
+}

@@ -1,0 +1,49 @@
+//! The workloads on Weftwork.
+//!
+//! Peers: `weftwork` and, for fork-join, `weftwork-join`. What is called of the runtime is imported
+//! here, so that this file is the boundary: the others use the names below.
+
+mod cpu;
+mod echo;
+mod latency;
+mod parked;
+mod tasks;
+mod timer;
+
+pub(crate) use weftwork_net::{TcpListener, TcpStream};
+pub(crate) use weftwork_sched::{
+    JoinHandle, Runtime, current, join, park, sleep, spawn, yield_now,
+};
+
+use crate::cli::Run;
+use crate::registry::{Bench, Entry};
+
+pub(crate) const ENTRIES: &[Entry] = &[
+    Entry::measure(Bench::Switch, "weftwork", tasks::switch),
+    Entry::measure(Bench::SpawnJoin, "weftwork", tasks::spawn_join),
+    Entry::measure(Bench::Pingpong, "weftwork", tasks::pingpong),
+    Entry::measure(Bench::Skynet, "weftwork", tasks::skynet),
+    Entry::measure(Bench::Parked, "weftwork", parked::parked),
+    Entry::measure(Bench::CpuFib, "weftwork", cpu::fib_by_spawn),
+    Entry::measure(Bench::CpuFib, "weftwork-join", cpu::fib_by_join),
+    Entry::measure(Bench::Timer, "weftwork", timer::timer),
+    Entry::measure(Bench::Idle, "weftwork", timer::idle),
+    Entry::measure(Bench::WakeLatency, "weftwork", latency::wake),
+    Entry::measure(Bench::StealLatency, "weftwork", latency::steal),
+    Entry::serve(Bench::Echo, "weftwork", echo::echo),
+];
+
+/// Builds a runtime of `--workers` workers and, where it is given, `--stack`.
+fn runtime(run: &Run) -> Runtime {
+    let mut builder = Runtime::builder();
+    builder = builder.workers(run.workers);
+    if let Some(stack) = run.stack {
+        builder = builder.stack_size(stack as usize);
+    }
+    builder.build().expect("the runtime starts")
+}
+
+/// Runs `driver` as a green thread of a runtime.
+fn drive<T: Send + 'static>(run: &Run, driver: impl FnOnce() -> T + Send + 'static) -> T {
+    runtime(run).run(driver)
+}

@@ -1,0 +1,60 @@
+//! Sleepers, and a runtime that has nothing to do.
+
+use std::time::{Duration, Instant};
+
+use super::{drive, runtime, sleep, spawn};
+use crate::cli::Run;
+use crate::measure::{self, Measurement};
+use crate::process::{cpu_time, voluntary_switches};
+use crate::workload::{SETTLE, Sleeps};
+
+fn sleep_and_tell_lateness(duration: Duration) -> u64 {
+    let due = Instant::now() + duration;
+    sleep(duration);
+    Instant::now().saturating_duration_since(due).as_nanos() as u64
+}
+
+pub(super) fn timer(run: &Run) -> Measurement {
+    let (n, span_ms) = (run.n_or(100_000), run.span_ms);
+    let cpu = cpu_time();
+    let (wall, late) = drive(run, move || {
+        let start = Instant::now();
+        let handles: Vec<_> = Sleeps::new(span_ms)
+            .take(n as usize)
+            .map(|duration| spawn(move || sleep_and_tell_lateness(duration)))
+            .collect();
+        let late: Vec<u64> = handles
+            .into_iter()
+            .map(|handle| handle.join().unwrap())
+            .collect();
+        (start.elapsed(), late)
+    });
+    measure::timer(n, span_ms, cpu_time() - cpu, wall, late)
+}
+
+/// Watches a runtime without work for `--span-ms`: how often its threads wake, and their CPU time.
+///
+/// A thread that wakes must go to sleep again, which the kernel counts as a voluntary context
+/// switch. The watching thread itself sleeps once within the time, and that one is taken off.
+pub(super) fn idle(run: &Run) -> Measurement {
+    let runtime = runtime(run);
+    // Has every worker work once, so that all are started before they are watched.
+    runtime.run(|| {
+        for task in [(); 64].map(|()| spawn(|| sleep(Duration::from_millis(1)))) {
+            task.join().unwrap();
+        }
+    });
+    std::thread::sleep(SETTLE);
+    let span = Duration::from_millis(run.span_ms);
+    let (switches, cpu) = (voluntary_switches().expect("/proc is readable"), cpu_time());
+    let start = Instant::now();
+    std::thread::sleep(span);
+    let watched = start.elapsed().as_secs_f64();
+    let own = 1;
+    let switches = voluntary_switches().expect("/proc is readable") - switches - own;
+    let cpu = cpu_time() - cpu;
+    drop(runtime);
+    Measurement::untimed(run.span_ms)
+        .with("wakeups_per_s", switches as f64 / watched)
+        .with("cpu_us_per_s", cpu.as_secs_f64() * 1e6 / watched)
+}
