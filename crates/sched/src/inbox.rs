@@ -1,0 +1,191 @@
+//! The inbox of a worker: what other threads hand to it, and how they find out that it sleeps.
+//!
+//! An intrusive stack (Treiber 1986) that many push to and only the owner empties, whole. The head
+//! word also says what the owner is doing, so that a push and the owner's going to sleep meet in
+//! read-modify-writes on one word.
+//!
+//! Invariants
+//! 1. The head is null (nothing to do), `ASLEEP`, `KICKED`, or the newest node of a list.
+//! 2. Only the owner sets `ASLEEP`, and only from null. Whoever takes `ASLEEP` away other than the
+//!    owner wakes the owner's poller, exactly once.
+//! 3. A node is in at most one inbox, and belongs to the owner once it is pushed.
+//!
+//! No push is lost: a push before `announce_sleep` makes the head non-null, so the owner does not
+//! sleep; a push after it finds `ASLEEP` and wakes the owner.
+
+use std::ptr::NonNull;
+use weftwork_core::sync::atomic::{AtomicPtr, Ordering};
+
+/// The link by which something lies in an inbox or in its owner's ready ring.
+#[derive(Debug)]
+pub(crate) struct Link {
+    next: AtomicPtr<Link>,
+}
+
+impl Link {
+    pub(crate) fn new() -> Self {
+        Link { next: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// For the owner of the node.
+    #[inline]
+    pub(crate) fn next(&self) -> *mut Link {
+        // Relaxed: the node was acquired as a whole, with the list it was in.
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// For the owner of the node.
+    #[inline]
+    pub(crate) fn set_next(&self, next: *mut Link) {
+        // Relaxed: published by the release of the list's head, or read by this thread alone.
+        self.next.store(next, Ordering::Relaxed);
+    }
+}
+
+/// Head while the owner sleeps or is about to. Set by the owner, excludes a push that does not wake.
+const ASLEEP: *mut Link = 1 as *mut Link;
+/// Head after a `kick` of an empty inbox: there is no node, but something elsewhere to look at.
+const KICKED: *mut Link = 2 as *mut Link;
+
+/// See the module's page.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    head: AtomicPtr<Link>,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> Self {
+        Inbox { head: AtomicPtr::new(std::ptr::null_mut()) }
+    }
+
+    /// Hands a node to the owner. True: the owner slept, and the caller wakes its poller.
+    ///
+    /// # Safety
+    /// The node is alive and in no list until the owner has taken it out.
+    #[must_use]
+    pub(crate) unsafe fn push(&self, node: NonNull<Link>) -> bool {
+        // Relaxed: only the starting guess for the exchange below.
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            let next = if is_list(head) { head } else { std::ptr::null_mut() };
+            // SAFETY: alive, says the caller, and ours until the exchange succeeds.
+            unsafe { node.as_ref() }.set_next(next);
+            // Canary: a pusher that finds the owner awake and stores its list unchecked.
+            #[cfg(weftwork_canary)]
+            if head.is_null() {
+                self.head.store(node.as_ptr(), Ordering::Release);
+                return false;
+            }
+            // Release: publishes the node, and what was done before the push, to `take` (whose
+            // acquire also covers the nodes below, through the chain of exchanges).
+            match self.head.compare_exchange_weak(
+                head,
+                node.as_ptr(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return head == ASLEEP,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    /// Makes the owner look around. True: it slept, and the caller wakes its poller.
+    #[must_use]
+    pub(crate) fn kick(&self) -> bool {
+        // Relaxed: only the starting guess for the exchange below.
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            let next = if is_list(head) { head } else { KICKED };
+            // Release: publishes what was done before the kick, even when a list is there already
+            // (partner: `take`).
+            match self.head.compare_exchange_weak(head, next, Ordering::Release, Ordering::Relaxed)
+            {
+                Ok(_) => return head == ASLEEP,
+                Err(seen) => head = seen,
+            }
+        }
+    }
+
+    /// Announces that the owner is going to sleep. False: there is something to take.
+    #[must_use]
+    pub(crate) fn announce_sleep(&self) -> bool {
+        // AcqRel: the release orders the owner's last look at the queues before the announcement
+        // for those who find it; the acquire is for symmetry with `take` on failure.
+        self.head
+            .compare_exchange(std::ptr::null_mut(), ASLEEP, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Whether there may be something to take. Never false for long after a push.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        // Relaxed: a hint, read by the owner before it takes.
+        !self.head.load(Ordering::Relaxed).is_null()
+    }
+
+    /// Takes everything, oldest first, and ends the owner's sleep. `None`: there was no node.
+    pub(crate) fn take(&self) -> Option<NonNull<Link>> {
+        // Acquire: pairs with the releases in `push` and `kick`.
+        let head = self.head.swap(std::ptr::null_mut(), Ordering::Acquire);
+        if !is_list(head) {
+            return None;
+        }
+        // Newest first: turn it around.
+        let mut newer: *mut Link = std::ptr::null_mut();
+        let mut node = NonNull::new(head);
+        while let Some(this) = node {
+            // SAFETY: the nodes of a list that was taken are alive and the owner's (invariant 3).
+            let link = unsafe { this.as_ref() };
+            let older = link.next();
+            link.set_next(newer);
+            newer = this.as_ptr();
+            node = NonNull::new(older);
+        }
+        NonNull::new(newer)
+    }
+}
+
+fn is_list(head: *mut Link) -> bool {
+    !head.is_null() && head != ASLEEP && head != KICKED
+}
+
+#[cfg(all(test, not(weftwork_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn take_returns_the_oldest_first() {
+        let (a, b) = (Link::new(), Link::new());
+        let inbox = Inbox::new();
+        // SAFETY: both nodes outlive the inbox's use of them and are in no other list.
+        unsafe {
+            assert!(!inbox.push(NonNull::from(&a)));
+            assert!(!inbox.push(NonNull::from(&b)));
+        }
+        assert_eq!(inbox.take(), Some(NonNull::from(&a)));
+        assert_eq!(a.next(), (&raw const b).cast_mut());
+        assert!(b.next().is_null());
+        assert_eq!(inbox.take(), None);
+    }
+
+    #[test]
+    fn only_the_first_push_or_kick_after_the_announcement_wakes() {
+        let (a, b) = (Link::new(), Link::new());
+        let inbox = Inbox::new();
+        assert!(inbox.announce_sleep());
+        // SAFETY: as above.
+        unsafe {
+            assert!(inbox.push(NonNull::from(&a)));
+            assert!(!inbox.push(NonNull::from(&b)));
+        }
+        assert!(!inbox.kick());
+        assert!(!inbox.announce_sleep());
+        assert!(inbox.take().is_some());
+        assert!(inbox.announce_sleep());
+        assert!(inbox.kick());
+        assert!(inbox.has_mail());
+        assert!(inbox.take().is_none());
+        assert!(!inbox.has_mail());
+    }
+}
