@@ -14,6 +14,7 @@ export LOOM_MAX_BRANCHES=${LOOM_MAX_BRANCHES:-10000}
 export RUST_BACKTRACE=0
 
 logs=$CARGO_TARGET_DIR/logs
+rm -rf "$logs"
 mkdir -p "$logs"
 
 # models CFG PACKAGE TEST LOG [FILTER]: runs the models of one file and keeps what they print.
@@ -38,7 +39,7 @@ for crate in $crates; do
         log=$logs/$package-$test.log
         say "$package $test"
         models '' "$package" "$test" "$log" || fail "a model of $package $test fails; see above"
-        count=$(grep -c '^.*loom model .*: [0-9]* interleavings$' "$log" || true)
+        count=$(grep -c 'loom model .*: [0-9]* interleavings$' "$log" || true)
         [ "$count" -gt 0 ] ||
             fail "$package $test printed no count of interleavings; do its models run in testkit::model?"
         total=$((total + count))
@@ -48,6 +49,10 @@ for crate in $crates; do
             fail "a canary of $package $test survives its weakening; see above"
         count=$(passed "$log.canary")
         [ "${count:-0}" -gt 0 ] || fail "$package $test has no canary_* test"
+        # A panic outside the model would satisfy `should_panic`, too.
+        failed=$(grep -c 'loom model .*: failed in interleaving [0-9]*$' "$log.canary" || true)
+        [ "$failed" -ge "$count" ] ||
+            fail "$count canaries of $package $test panic, but only $failed in a model; see above"
         canaries=$((canaries + count))
     done
 done

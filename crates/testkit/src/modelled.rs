@@ -66,7 +66,6 @@ where
     drop(report);
 
     let count = count.load(Ordering::Relaxed);
-    println!("loom model {name}: {count} interleavings");
     if !cfg!(weftwork_canary) {
         assert!(
             count >= floor,
@@ -74,6 +73,7 @@ where
              is everything it touches behind weftwork_core::sync?",
         );
     }
+    println!("loom model {name}: {count} interleavings");
 }
 
 /// Says, while a failed model unwinds, which interleaving failed.
