@@ -35,7 +35,7 @@ pub trait Spawn {
     /// Spawns a closure.
     ///
     /// # Errors
-    /// The executor takes no more tasks; the closure is dropped.
+    /// The executor takes no more tasks. The task is in the error; the closure is dropped with it.
     #[track_caller]
     fn spawn_fn<F, T>(&self, work: F) -> Result<JoinHandle<T>, Refused>
     where
@@ -52,7 +52,7 @@ pub trait Spawn {
     /// future is dropped and its joiner told that it was cancelled.
     ///
     /// # Errors
-    /// The executor takes no more tasks; the future is dropped.
+    /// The executor takes no more tasks. The task is in the error; the future is dropped with it.
     #[track_caller]
     fn spawn_future<W>(&self, work: W) -> Result<JoinHandle<W::Output>, Refused>
     where

@@ -7,7 +7,7 @@
 
 use super::error::{self, JoinError, Repr};
 use super::ext::Meta;
-use super::header::{Header, VTable};
+use super::header::{ENDING, Header, PARKED, UNPARKED, VTable};
 use super::join::JoinHandle;
 use super::state::{Idle, Start, Wake};
 use super::{Cause, Schedule, Task};
@@ -15,6 +15,7 @@ use crate::sync::atomic::Ordering;
 use crate::sync::cell::UnsafeCell;
 use crate::wait::cancel::is_cancel_unwind;
 use std::any::Any;
+use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, replace};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -258,12 +259,10 @@ unsafe fn run_future<W: Future, S: Schedule + Send + Sync + 'static>(header: Non
     clear_runner(&cell.header);
     match cell.header.state.suspend() {
         Idle::Asleep => {}
-        // SAFETY: `suspend` left the reference with us, for the new Task.
-        Idle::Reschedule => cell.schedule.schedule(Task(header), Cause::Yielded),
+        // SAFETY: `suspend` left SCHEDULED set and two references with us.
+        Idle::Reschedule => unsafe { schedule_future::<W, S>(header, Cause::Yielded) },
         // SAFETY: RUNNING is still set and the Task handle ours.
-        Idle::Cancel => unsafe { finish_cancelled(header, cell) },
-        // SAFETY: ours was the last reference.
-        Idle::Unreachable => unsafe { free::<W, W::Output, S>(header) },
+        Idle::Cancel | Idle::Unreachable => unsafe { finish_cancelled(header, cell) },
     }
 }
 
@@ -302,10 +301,11 @@ unsafe fn abandon<W, T, S>(header: NonNull<Header>) {
 /// # Safety
 /// The caller owns the Task handle's reference, gives it up, and owns the stage.
 unsafe fn finish_cancelled<W, T, S>(header: NonNull<Header>, cell: &Cell<W, T, S>) {
+    begin_ending(&cell.header);
     // SAFETY: the caller's contract.
     let repr = match unsafe { drop_caught_stage(&cell.stage) } {
         None => Repr::Cancelled,
-        Some(payload) => Repr::Panic(error::Payload(payload)),
+        Some(payload) => repr_of(payload),
     };
     // SAFETY: the caller's contract.
     unsafe { finish_with(header, cell, Err(repr)) }
@@ -319,15 +319,16 @@ unsafe fn finish<W, T, S>(
     cell: &Cell<W, T, S>,
     result: Result<T, Payload>,
 ) {
-    let result = result.map_err(|payload| {
-        if is_cancel_unwind(&*payload) {
-            Repr::Cancelled
-        } else {
-            Repr::Panic(error::Payload(payload))
-        }
-    });
     // SAFETY: the caller's contract.
-    unsafe { finish_with(header, cell, result) }
+    unsafe { finish_with(header, cell, result.map_err(repr_of)) }
+}
+
+fn repr_of(payload: Payload) -> Repr {
+    if is_cancel_unwind(&*payload) {
+        Repr::Cancelled
+    } else {
+        Repr::Panic(error::Payload(payload))
+    }
 }
 
 /// # Safety
@@ -339,12 +340,8 @@ unsafe fn finish_with<W, T, S>(
     result: Result<T, Repr>,
 ) {
     let head = &cell.header;
-    clear_runner(head);
-    if let Some(ext) = head.ext.get()
-        && let Some(payload) = drop_caught(ext.locals.take())
-    {
-        discard(payload);
-    }
+    begin_ending(head);
+    drop_locals(head);
     let result = result.map_err(|repr| JoinError::new(head.id, head.location, repr));
     // SAFETY: not complete yet, so the stage is ours. What was in it is consumed.
     let consumed = unsafe { cell.set_stage(Stage::Done(result)) };
@@ -362,10 +359,17 @@ unsafe fn finish_with<W, T, S>(
         head.joiner.with(|waker| {
             // SAFETY: JOIN_WAKER was set when COMPLETE was, so the waker is in place and nobody
             // writes it any more (invariant 4).
-            if let Some(waker) = unsafe { &*waker } {
-                waker.wake_by_ref();
+            if let Some(waker) = unsafe { &*waker }
+                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake_by_ref()))
+            {
+                discard(payload);
             }
         });
+    }
+    if head.state.is_last_of_complete() {
+        // Before our reference is gone: the destructors may ask for the current task, this one.
+        // SAFETY: complete, and ours is the only reference.
+        unsafe { drop_remains(head) };
     }
     if head.state.drop_ref() {
         // SAFETY: ours was the last reference.
@@ -373,14 +377,62 @@ unsafe fn finish_with<W, T, S>(
     }
 }
 
-/// Ends the time in which a cancellation may wake the context that ran the task.
+/// Ends the time in which a cancellation may wake the context that runs the task, until the next
+/// run.
 #[inline]
 fn clear_runner(header: &Header) {
-    // Relaxed, both: only the runner touches this flag.
-    if header.parked.load(Ordering::Relaxed) {
-        header.parked.store(false, Ordering::Relaxed);
+    // Relaxed, both: only the runner touches the phase.
+    if header.phase.load(Ordering::Relaxed) == PARKED {
+        header.phase.store(UNPARKED, Ordering::Relaxed);
         let waker = header.runner.lock().take();
         drop(waker);
+    }
+}
+
+/// Ends that time for good: what runs from here on are destructors, and their waits shall not be
+/// cut short.
+#[inline]
+fn begin_ending(header: &Header) {
+    clear_runner(header);
+    // Relaxed: only the runner touches the phase.
+    header.phase.store(ENDING, Ordering::Relaxed);
+}
+
+/// Drops the task-local values. For the runner, or whoever has exclusive access.
+#[inline]
+fn drop_locals(header: &Header) {
+    /// A destructor may use task-locals and so make new ones. As for pthread's keys, some rounds of
+    /// that are served; after them the values are forgotten.
+    const ROUNDS: usize = 4;
+    let Some(ext) = header.ext.get() else { return };
+    for _ in 0..ROUNDS {
+        let mut any = false;
+        for value in ext.locals.take() {
+            any = true;
+            if let Some(payload) = drop_caught(value) {
+                discard(payload);
+            }
+        }
+        if !any {
+            return;
+        }
+    }
+    std::mem::forget(ext.locals.take());
+}
+
+/// Drops what user code may have left in the header of a complete or unreachable task.
+///
+/// # Safety
+/// Nobody else has a reference.
+#[inline]
+unsafe fn drop_remains(header: &Header) {
+    drop_locals(header);
+    // SAFETY: exclusive, says the caller.
+    let waker = header.joiner.with_mut(|waker| unsafe { (*waker).take() });
+    if waker.is_some()
+        && let Some(payload) = drop_caught(waker)
+    {
+        discard(payload);
     }
 }
 
@@ -418,6 +470,8 @@ unsafe fn free<W, T, S>(header: NonNull<Header>) {
     if let Some(payload) = unsafe { drop_caught_stage(&cell.stage) } {
         discard(payload);
     }
+    // SAFETY: exclusive.
+    unsafe { drop_remains(&cell.header) };
     drop(cell);
 }
 
@@ -431,16 +485,22 @@ unsafe fn schedule_future<W: Future, S: Schedule + Send + Sync + 'static>(
     header: NonNull<Header>,
     cause: Cause,
 ) {
+    // One of the two references goes into the Task, whose run may give it up before `schedule`
+    // returns. The other holds the cell, and the schedule in it that is executing, until then.
+    struct Hold<W: Future, S: Schedule + Send + Sync + 'static>(
+        NonNull<Header>,
+        PhantomData<(W, S)>,
+    );
+    impl<W: Future, S: Schedule + Send + Sync + 'static> Drop for Hold<W, S> {
+        fn drop(&mut self) {
+            // SAFETY: the header of such a cell, and `drop_waker` wants a reference to give up.
+            unsafe { drop_waker::<W, S>(self.0.as_ptr().cast()) }
+        }
+    }
+    let _hold = Hold::<W, S>(header, PhantomData);
     // SAFETY: the vtable's contract.
     let cell = unsafe { cell::<W, W::Output, S>(header) };
-    // The reference goes into the Task, whose run may free the cell before `schedule` returns, and
-    // with it the schedule that is executing. Hold the cell until then.
-    cell.header.state.add_ref();
     cell.schedule.schedule(Task(header), cause);
-    if cell.header.state.drop_ref() {
-        // SAFETY: ours was the last reference.
-        unsafe { free::<W, W::Output, S>(header) };
-    }
 }
 
 fn waker_vtable<W: Future, S: Schedule + Send + Sync + 'static>() -> &'static RawWakerVTable {
@@ -472,7 +532,7 @@ unsafe fn wake_by_value<W: Future, S: Schedule + Send + Sync + 'static>(data: *c
         .wake_by_value()
     {
         Wake::Done => {}
-        // SAFETY: SCHEDULED was set by us; the waker's reference goes with it.
+        // SAFETY: SCHEDULED was set by us, with two references.
         Wake::Schedule => unsafe { schedule_future::<W, S>(header, Cause::Woken) },
         // SAFETY: the waker's was the last reference.
         Wake::Free => unsafe { free::<W, W::Output, S>(header) },
@@ -488,7 +548,7 @@ unsafe fn wake_by_ref<W: Future, S: Schedule + Send + Sync + 'static>(data: *con
         .wake_by_ref()
         == Wake::Schedule
     {
-        // SAFETY: SCHEDULED was set by us, with a reference.
+        // SAFETY: SCHEDULED was set by us, with two references.
         unsafe { schedule_future::<W, S>(header, Cause::Woken) }
     }
 }

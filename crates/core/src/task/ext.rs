@@ -145,8 +145,8 @@ impl Locals {
     }
 
     /// Takes all values out, to drop them when the task ends.
-    pub(super) fn take(&self) -> impl Sized + use<> {
-        self.0.take()
+    pub(super) fn take(&self) -> impl Iterator<Item: Sized> + use<> {
+        self.0.take().into_iter()
     }
 }
 

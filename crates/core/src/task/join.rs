@@ -213,6 +213,15 @@ impl<T> Drop for JoinHandle<T> {
             // dropped with the cell.
             return unsafe { (header.vtable.free)(self.header) };
         }
+        // A waker left behind would keep the joiner's task alive and be called for nobody. Dropped
+        // at the end of this function: that is foreign code.
+        let _waker = if header.state.has_join_waker() && header.state.unset_join_waker() {
+            // SAFETY: JOIN_WAKER is clear and the task was not complete when that was done: the
+            // waker is ours (invariant 4).
+            header.joiner.with_mut(|waker| unsafe { (*waker).take() })
+        } else {
+            None
+        };
         if header.state.drop_handle() {
             // SAFETY: complete, and the handle, who owned the stage, is us. A stage whose output
             // was taken has nothing to drop.

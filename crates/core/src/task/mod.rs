@@ -43,8 +43,11 @@ unsafe impl Sync for Task {}
 
 /// Takes a future's task back when it has been woken, to run it once more.
 pub trait Schedule {
-    /// Queues `task`. Called by wakers: on any thread, so it must not block, and `task` must not
-    /// be run before this returns.
+    /// Queues `task`. Called by wakers, on any thread: it must not block, and must not run `task`
+    /// on this stack. Another thread may run it before this returns; `self` stays valid until then.
+    ///
+    /// The schedule itself is dropped with the last reference to the task, which may be in the hand
+    /// of a waker: its drop must not wait.
     fn schedule(&self, task: Task, cause: Cause);
 }
 

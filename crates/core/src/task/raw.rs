@@ -2,7 +2,7 @@
 
 use super::Cause;
 use super::ext::Locals;
-use super::header::Header;
+use super::header::{ENDING, Header, PARKED, UNPARKED};
 use super::id::TaskId;
 use super::state::Wake;
 use std::fmt;
@@ -91,12 +91,13 @@ pub(super) fn cancel(pointer: NonNull<Header>) {
     // SAFETY: the callers hold a counted reference.
     let header = unsafe { pointer.as_ref() };
     if header.state.cancel() == Wake::Schedule {
-        // SAFETY: `schedule` wants SCHEDULED set and a reference to give up: `cancel` did both.
+        // SAFETY: `schedule` wants SCHEDULED set and two references: `cancel` did both.
         unsafe { (header.vtable.schedule)(pointer, Cause::Woken) };
         return;
     }
-    // Queued: it finds the flag when it is started. Running: reach the context it waits in.
-    let runner = header.runner.lock().clone();
+    // Queued: it finds the flag when it is started. Running: reach the context it waits in, once:
+    // from then on it sees the flag.
+    let runner = header.runner.lock().take();
     if let Some(waker) = runner {
         waker.wake();
     }
@@ -152,7 +153,8 @@ impl RawTask {
         unsafe { TaskRef::new(self.0) }
     }
 
-    /// Whether the task was asked to end.
+    /// Whether the task shall end at its next interruptible wait: it was asked to end, and is not
+    /// past that, in the destructors that run when its closure or future is done.
     ///
     /// # Safety
     /// The task is alive.
@@ -160,11 +162,17 @@ impl RawTask {
     #[must_use]
     pub unsafe fn is_cancelled(self) -> bool {
         // SAFETY: alive, says the caller.
-        unsafe { self.0.as_ref() }.state.is_cancelled()
+        let header = unsafe { self.0.as_ref() };
+        // Relaxed: only the runner changes the phase; to others this is a report.
+        header.state.is_cancelled() && header.phase.load(Ordering::Relaxed) != ENDING
     }
 
     /// Makes `waker` the one that a cancellation of the task calls, until this run of it ends.
-    /// Cheap after the first call of a run.
+    /// Cheap after the first call of a run, which decides; later wakers are ignored.
+    ///
+    /// A runner calls this first and then asks [`is_cancelled`](Self::is_cancelled), before each
+    /// interruptible park: a cancellation sets its flag first and then looks for the waker, so
+    /// either it finds the waker or the runner finds the flag.
     ///
     /// # Safety
     /// The caller is running the task.
@@ -172,10 +180,12 @@ impl RawTask {
     pub unsafe fn set_runner(self, waker: &Waker) {
         // SAFETY: being run, hence alive.
         let header = unsafe { self.0.as_ref() };
-        // Relaxed, both: only the runner touches this flag.
-        if !header.parked.load(Ordering::Relaxed) {
-            header.parked.store(true, Ordering::Relaxed);
-            let before = header.runner.lock().replace(waker.clone());
+        // Relaxed, both: only the runner touches the phase.
+        if header.phase.load(Ordering::Relaxed) == UNPARKED {
+            header.phase.store(PARKED, Ordering::Relaxed);
+            // Cloned before the lock is taken: a clone is foreign code.
+            let waker = waker.clone();
+            let before = header.runner.lock().replace(waker);
             drop(before);
         }
     }

@@ -34,7 +34,7 @@ pub(super) const COMPLETE: usize = 1 << 2;
 pub(super) const CANCELLED: usize = 1 << 3;
 /// Set at creation, cleared by the join handle's drop: somebody may still take the output.
 pub(super) const HANDLE: usize = 1 << 4;
-/// Set and cleared by the join handle: the joiner's waker is in place.
+/// Set and cleared by the join handle: the joiner's waker is in place. Not cleared after `COMPLETE`.
 pub(super) const JOIN_WAKER: usize = 1 << 5;
 /// One reference.
 pub(super) const REF: usize = 1 << 6;
@@ -55,9 +55,12 @@ pub(super) enum Start {
 pub(super) enum Idle {
     /// Nothing: the task sleeps until a wake; the runner's reference is gone.
     Asleep,
-    /// Free it: the runner's was the last reference, so nothing can ever wake it.
+    /// Drop the future and complete: the runner's is the only reference, so nothing can ever wake
+    /// it. The task stays `RUNNING` and the runner keeps the reference: the future's destructors
+    /// may ask for the current task.
     Unreachable,
-    /// Queue it again: it was woken during the poll. The runner's reference goes with it.
+    /// Queue it again: it was woken during the poll. The runner's reference goes with it; a second
+    /// one was added, see [`Wake::Schedule`].
     Reschedule,
     /// Drop the future and complete: it was cancelled during the poll. The task stays `RUNNING`.
     Cancel,
@@ -69,8 +72,9 @@ pub(super) enum Idle {
 pub(super) enum Wake {
     /// Nothing more.
     Done,
-    /// Queue the task; for a wake by value the waker's reference goes with it, for a wake by
-    /// reference or a cancellation one was added.
+    /// Queue the task. Two references are the caller's: one goes with the `Task`, and one holds the
+    /// cell, and with it the schedule, until the queueing call returns: by then another thread may
+    /// have run the task and given up the first.
     Schedule,
     /// Free the task: the waker held the last reference.
     Free,
@@ -145,19 +149,15 @@ impl State {
                 // canceller did by falling through to the exchange.
                 (now & !SCHEDULED, Idle::Cancel)
             } else if now & SCHEDULED != 0 {
-                (now & !RUNNING, Idle::Reschedule)
+                ((now & !RUNNING) + REF, Idle::Reschedule)
+            } else if now < 2 * REF {
+                // Nobody else can reach the word; the exchange is for its acquire.
+                (now, Idle::Unreachable)
             } else {
-                let next = (now & !RUNNING) - REF;
-                (
-                    next,
-                    if next < REF {
-                        Idle::Unreachable
-                    } else {
-                        Idle::Asleep
-                    },
-                )
+                ((now & !RUNNING) - REF, Idle::Asleep)
             };
-            // AcqRel: publishes this poll's writes to the next runner (partner: `start`).
+            // AcqRel: publishes this poll's writes to the next runner (partner: `start`); acquires
+            // what the owners of dropped references did (partner: `drop_ref`).
             match self
                 .0
                 .compare_exchange_weak(now, next, Ordering::AcqRel, Ordering::Relaxed)
@@ -216,7 +216,7 @@ impl State {
             } else if now & RUNNING != 0 {
                 ((now | SCHEDULED) - REF, Wake::Done)
             } else {
-                (now | SCHEDULED, Wake::Schedule)
+                ((now | SCHEDULED) + REF, Wake::Schedule)
             };
             // AcqRel: releases what the waker's owner did to the next poll (partner: `start`), even
             // when the task is queued already; acquires before a free (partner: `drop_ref`).
@@ -248,7 +248,7 @@ impl State {
                 return Wake::Done;
             }
             let (next, answer) = if now & (SCHEDULED | RUNNING) == 0 {
-                ((now | SCHEDULED | flag) + REF, Wake::Schedule)
+                ((now | SCHEDULED | flag) + 2 * REF, Wake::Schedule)
             } else {
                 (now | SCHEDULED | flag, Wake::Done)
             };
@@ -323,8 +323,8 @@ impl State {
         self.0.fetch_and(!HANDLE, Ordering::AcqRel) & COMPLETE != 0
     }
 
-    /// Whether the caller, who owns a reference, owns the only one and the task is complete, so
-    /// that it may free it without another read-modify-write.
+    /// Whether the caller, who owns a reference, owns the only one and the task is complete: nobody
+    /// else can reach it any more, and it may be freed without another read-modify-write.
     #[inline]
     pub(super) fn is_last_of_complete(&self) -> bool {
         // Acquire: pairs with the releases of the references dropped before.

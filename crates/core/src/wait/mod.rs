@@ -13,6 +13,7 @@
 //! where a task whose time slice is over lets others run.
 
 pub mod cancel;
+mod local;
 mod parker;
 mod reason;
 
@@ -21,7 +22,8 @@ pub use parker::Parker;
 pub use reason::Reason;
 
 use crate::host::{self, Host};
-use crate::sync::Arc;
+use local::LocalParker;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::pin::pin;
@@ -63,6 +65,17 @@ pub enum Interrupt {
     /// The current task was asked to end.
     Cancelled,
 }
+
+impl fmt::Display for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Interrupt::TimedOut => TimedOut.fmt(f),
+            Interrupt::Cancelled => Cancelled.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Interrupt {}
 
 /// The point in time `timeout` from now; `None`, which means never, where that cannot be told.
 #[must_use]
@@ -131,6 +144,22 @@ pub fn wait_interruptible<T>(
         operation,
         true,
     )
+}
+
+/// Waits until `operation` is ready, whether or not the current task is cancelled meanwhile.
+///
+/// For waits that must not be left: what is waited for uses something of the caller's.
+#[track_caller]
+#[inline]
+pub fn wait_shielded<T>(reason: Reason, operation: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
+    let site = Site {
+        reason,
+        location: Location::caller(),
+    };
+    match run(site, None, operation, false) {
+        Ok(value) => value,
+        Err(_) => unreachable!("a shielded wait without deadline was interrupted"),
+    }
 }
 
 /// Drives a future to its end: the current green thread or OS thread waits.
@@ -207,14 +236,38 @@ fn hosted<T>(
         return Err(Interrupt::Cancelled);
     }
     loop {
+        let parks = PARKS.get();
         if let Poll::Ready(value) = operation(&mut context) {
             return Ok(value);
         }
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Err(Interrupt::TimedOut);
+            return last_look(operation, &mut context);
         }
-        host.park(site, deadline, interruptible)
-            .map_err(|Cancelled| Interrupt::Cancelled)?;
+        if PARKS.get() != parks {
+            // The operation waited in turn: with the same waker, so it may have taken a wake that
+            // was meant for us. Look again.
+            continue;
+        }
+        let parked = host.park(site, deadline, interruptible);
+        PARKS.set(PARKS.get().wrapping_add(1));
+        parked.map_err(|Cancelled| Interrupt::Cancelled)?;
+    }
+}
+
+thread_local! {
+    /// How often tasks were parked on this thread. If it changes while an operation is polled, then
+    /// so did something inside the operation (or in a task that ran meanwhile, which is harmless).
+    static PARKS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Polls after the deadline, for an event that came in time.
+fn last_look<T>(
+    mut operation: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    context: &mut Context<'_>,
+) -> Result<T, Interrupt> {
+    match operation(context) {
+        Poll::Ready(value) => Ok(value),
+        Poll::Pending => Err(Interrupt::TimedOut),
     }
 }
 
@@ -227,40 +280,15 @@ fn on_thread<T>(
     if let Poll::Ready(value) = operation(&mut Context::from_waker(Waker::noop())) {
         return Ok(value);
     }
-    let (parker, waker) = local_parker();
-    let mut context = Context::from_waker(&waker);
+    let local = LocalParker::take();
+    let (parker, waker) = local.get();
+    let mut context = Context::from_waker(waker);
     loop {
         if let Poll::Ready(value) = operation(&mut context) {
             return Ok(value);
         }
         if !parker.park(deadline) {
-            return match operation(&mut context) {
-                Poll::Ready(value) => Ok(value),
-                Poll::Pending => Err(Interrupt::TimedOut),
-            };
+            return last_look(operation, &mut context);
         }
     }
-}
-
-/// The calling thread's parker. One is kept per thread; a wait inside a wait (in a waker's or an
-/// operation's own code) or during the thread's exit gets a fresh one.
-#[cfg(not(weftwork_loom))]
-fn local_parker() -> (Arc<Parker>, Waker) {
-    thread_local! {
-        static LOCAL: (Arc<Parker>, Waker) = new_parker();
-    }
-    LOCAL
-        .try_with(Clone::clone)
-        .unwrap_or_else(|_| new_parker())
-}
-
-#[cfg(weftwork_loom)]
-fn local_parker() -> (Arc<Parker>, Waker) {
-    new_parker()
-}
-
-fn new_parker() -> (Arc<Parker>, Waker) {
-    let parker = Arc::new(Parker::new());
-    let waker = parker.waker();
-    (parker, waker)
 }
