@@ -56,9 +56,6 @@ use core::arch::{asm, naked_asm};
 
 use super::{Base, Entry, FrameRecord};
 
-/// Size of the frame that [`switch`] leaves on the stack it suspends.
-pub(crate) const SAVED_FRAME: usize = 32;
-
 /// Suspends the current flow of control, storing its stack pointer in `*save`, and resumes the one
 /// whose stack pointer is in `*resume`.
 ///

@@ -2,7 +2,6 @@
 //!
 //! Each architecture is one file with the same contents, so that the files can be read side by side:
 //!
-//! - `SAVED_FRAME`: the size of what `switch` leaves on a suspended stack, in bytes;
 //! - `switch(save, resume)`: suspends the current flow of control and resumes another;
 //! - `prepare(top, start, arg, entry, record)`: writes the frame from which the first `switch` starts;
 //! - `start` and `start_linked`: the code at the base of every stack, with its unwinding rules;
@@ -13,7 +12,8 @@
 //!
 //! 1. The saved frame begins with a frame record, `{frame pointer, return address}`, at the saved
 //!    stack pointer. A saved stack pointer can therefore itself serve as a frame pointer.
-//! 2. The caller's stack pointer is the saved stack pointer plus `SAVED_FRAME`.
+//! 2. The caller's stack pointer is the saved stack pointer plus a constant of the architecture, which
+//!    the unwinding rules of `start_linked` contain.
 //! 3. `switch` neither calls nor is called: it is inlined, and tells the compiler that every
 //!    register it does not save itself is lost.
 

@@ -19,6 +19,13 @@ pub enum StackError {
         /// The largest size that can be had, in bytes.
         largest: usize,
     },
+    /// A stack was given that is too small for its use.
+    TooSmall {
+        /// The number of bytes needed.
+        needed: usize,
+        /// The number of bytes that the stack has.
+        usable: usize,
+    },
     /// The guard leaves too little of the slot.
     GuardTooLarge {
         /// The size of the guard, in bytes.
@@ -44,6 +51,12 @@ impl fmt::Display for StackError {
                 f,
                 "a stack of {requested} bytes was asked for, the largest has {largest} bytes"
             ),
+            StackError::TooSmall { needed, usable } => {
+                write!(
+                    f,
+                    "a stack of {usable} bytes was given, {needed} bytes are needed"
+                )
+            }
             StackError::GuardTooLarge { guard, slot } => write!(
                 f,
                 "a guard of {guard} bytes leaves too little of a stack slot of {slot} bytes"

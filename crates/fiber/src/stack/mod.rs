@@ -69,7 +69,7 @@ pub struct Stack {
     /// The slot's number in its class.
     number: u32,
     class: SizeClass,
-    /// Dropped first of all effects of `Drop`: see there.
+    /// Set but for moments at both ends of the stack's life.
     id: Option<StackId>,
 }
 
@@ -172,7 +172,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         // Checkers learn that the stack is gone before somebody else can be given it.
-        drop(self.id.take());
+        self.id = None;
         self.slab.clear_flags(self.slot.as_ptr());
         self.pool.release(self.class, self.number);
     }

@@ -78,7 +78,7 @@ fn entry_or_insert(address: usize) -> &'static AtomicPtr<Slab> {
 }
 
 fn root_index(address: usize) -> usize {
-    address / CHUNK >> LEAF_BITS
+    (address / CHUNK) >> LEAF_BITS
 }
 
 fn leaf_index(address: usize) -> usize {
