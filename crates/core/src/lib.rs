@@ -8,7 +8,7 @@
 //! parker serves, so the crates built on this one work in a program that has no runtime at all.
 //!
 //! ```
-//! use weftwork_core::{task, Task};
+//! use weftwork_core::task;
 //!
 //! // An executor that could not be simpler: it runs the task at once, on this thread.
 //! let (task, handle) = task::closure(|| 6 * 7);
@@ -17,6 +17,9 @@
 //! ```
 #![doc(test(attr(deny(warnings))))]
 
+#[cfg(weftwork_canary)]
+#[doc(hidden)]
+pub mod canary;
 pub mod host;
 pub mod spawn;
 pub mod sync;

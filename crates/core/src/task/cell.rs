@@ -11,6 +11,8 @@ use super::header::{ENDING, Header, PARKED, UNPARKED, VTable};
 use super::join::JoinHandle;
 use super::state::{Idle, Start, Wake};
 use super::{Cause, Schedule, Task};
+#[cfg(weftwork_canary)]
+use crate::canary::{self, Step};
 use crate::sync::atomic::Ordering;
 use crate::sync::cell::UnsafeCell;
 use crate::wait::cancel::is_cancel_unwind;
@@ -498,6 +500,9 @@ unsafe fn schedule_future<W: Future, S: Schedule + Send + Sync + 'static>(
         }
     }
     let _hold = Hold::<W, S>(header, PhantomData);
+    // Canary: the reference is given up before the schedule returns.
+    #[cfg(weftwork_canary)]
+    let _hold = (!canary::is(Step::ScheduleHold)).then_some(_hold);
     // SAFETY: the vtable's contract.
     let cell = unsafe { cell::<W, W::Output, S>(header) };
     cell.schedule.schedule(Task(header), cause);

@@ -5,6 +5,8 @@ use super::ext::Locals;
 use super::header::{ENDING, Header, PARKED, UNPARKED};
 use super::id::TaskId;
 use super::state::Wake;
+#[cfg(weftwork_canary)]
+use crate::canary::{self, Step};
 use std::fmt;
 use std::panic::Location;
 use std::ptr::NonNull;
@@ -90,6 +92,14 @@ impl TaskRef {
 pub(super) fn cancel(pointer: NonNull<Header>) {
     // SAFETY: the callers hold a counted reference.
     let header = unsafe { pointer.as_ref() };
+    // Canary: a cancellation that looks for the waker first and sets its flag afterwards.
+    #[cfg(weftwork_canary)]
+    if canary::is(Step::CancelRunner) {
+        let runner = header.runner.lock().take();
+        let _ = header.state.cancel();
+        runner.into_iter().for_each(Waker::wake);
+        return;
+    }
     if header.state.cancel() == Wake::Schedule {
         // SAFETY: `schedule` wants SCHEDULED set and two references: `cancel` did both.
         unsafe { (header.vtable.schedule)(pointer, Cause::Woken) };

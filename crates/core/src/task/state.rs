@@ -20,6 +20,8 @@
 //! second sees the first: either the runner finds `SCHEDULED` and queues the task again, or the
 //! wake finds the task idle and queues it.
 
+#[cfg(weftwork_canary)]
+use crate::canary::{self, Step};
 use crate::sync::atomic::{AtomicUsize, Ordering};
 
 /// Set by creation and by a wake, cleared when a poll starts or the task completes: the task is in
@@ -140,6 +142,20 @@ impl State {
 
     /// `RUNNING` to idle, or back to `SCHEDULED` if woken meanwhile.
     pub(super) fn suspend(&self) -> Idle {
+        // Canary: a poll that publishes nothing to the next runner.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Suspend) {
+            // Relaxed: that is the canary.
+            let before = self.0.fetch_and(!RUNNING, Ordering::Relaxed);
+            return if before & SCHEDULED != 0 {
+                self.add_ref();
+                Idle::Reschedule
+            } else {
+                // Relaxed: that is the canary.
+                self.0.fetch_sub(REF, Ordering::Relaxed);
+                Idle::Asleep
+            };
+        }
         // Relaxed: only the starting guess for the exchange below.
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
@@ -171,6 +187,13 @@ impl State {
     /// To `COMPLETE`, by the runner (of a future or of a closure), which keeps its reference.
     #[inline]
     pub(super) fn complete(&self) -> Completed {
+        // Canary: an end that does not publish the output.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Complete) {
+            // Relaxed: that is the canary.
+            let before = self.0.fetch_or(COMPLETE, Ordering::Relaxed);
+            return Completed(self.0.fetch_and(!(SCHEDULED | RUNNING), Ordering::Relaxed) | before);
+        }
         // Relaxed: only the starting guess for the exchange below.
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
@@ -193,6 +216,11 @@ impl State {
     /// changed.
     #[inline]
     pub(super) fn complete_and_leave(&self) -> bool {
+        // Canary: as in `complete`, which it then takes.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Complete) {
+            return false;
+        }
         // Relaxed: only the starting guess for the exchange below.
         let now = self.0.load(Ordering::Relaxed);
         if now & (HANDLE | JOIN_WAKER) != HANDLE || now < 2 * REF {
@@ -207,6 +235,16 @@ impl State {
 
     /// A wake that gives up its waker's reference.
     pub(super) fn wake_by_value(&self) -> Wake {
+        // Canary: two wakes may both find the task idle.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::WakeByValue) {
+            let seen = self.0.load(Ordering::Acquire);
+            if seen & (COMPLETE | SCHEDULED | RUNNING) == 0 {
+                self.0.fetch_or(SCHEDULED, Ordering::AcqRel);
+                self.add_ref();
+                return Wake::Schedule;
+            }
+        }
         // Relaxed: only the starting guess for the exchange below.
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
@@ -232,11 +270,24 @@ impl State {
 
     /// A wake that keeps the waker.
     pub(super) fn wake_by_ref(&self) -> Wake {
+        // Canary: a wake that finds the task running, and leaves its mark when the poll is over.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::WakeByRef) && self.0.load(Ordering::Acquire) & RUNNING != 0 {
+            self.0.fetch_or(SCHEDULED, Ordering::AcqRel);
+            return Wake::Done;
+        }
         self.schedule_with(0)
     }
 
     /// Asks the task to end. `Schedule` if it sleeps and has to be run once more to do so.
     pub(super) fn cancel(&self) -> Wake {
+        // Canary: a cancellation that finds the task running, and leaves its mark when the poll is
+        // over.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Cancel) && self.0.load(Ordering::Acquire) & RUNNING != 0 {
+            self.0.fetch_or(CANCELLED | SCHEDULED, Ordering::AcqRel);
+            return Wake::Done;
+        }
         self.schedule_with(CANCELLED)
     }
 
@@ -265,10 +316,16 @@ impl State {
 
     /// Publishes the joiner's waker. False: the task is complete, the waker was not needed.
     pub(super) fn set_join_waker(&self) -> bool {
+        // Canary: a joiner that does not look whether the task ended before it left its waker.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::SetJoinWaker) {
+            self.0.fetch_or(JOIN_WAKER, Ordering::AcqRel);
+            return true;
+        }
         // Relaxed: only the starting guess for the exchange below.
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
-            debug_assert_eq!(now & (HANDLE | JOIN_WAKER), HANDLE);
+            debug_assert_eq!(now & (HANDLE | JOIN_WAKER), HANDLE, "two joiners");
             if now & COMPLETE != 0 {
                 // Acquire on the way out: the output is read next (partner: `complete`).
                 return !self.is_complete();
@@ -289,6 +346,11 @@ impl State {
     /// Takes the joiner's waker back, to replace it. False: the task is complete, the waker is the
     /// runner's.
     pub(super) fn unset_join_waker(&self) -> bool {
+        // Canary: a joiner that replaces its waker without taking it back first.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::UnsetJoinWaker) {
+            return !self.is_complete();
+        }
         // Relaxed: only the starting guess for the exchange below.
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
@@ -319,6 +381,13 @@ impl State {
     /// Ends the join handle's claim on the output. True: the task is complete, so dropping the
     /// output is the handle's duty.
     pub(super) fn drop_handle(&self) -> bool {
+        // Canary: a handle that decides before it leaves.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::DropHandle) {
+            let complete = self.is_complete();
+            self.0.fetch_and(!HANDLE, Ordering::AcqRel);
+            return complete;
+        }
         // AcqRel: acquires the output (partner: `complete`).
         self.0.fetch_and(!HANDLE, Ordering::AcqRel) & COMPLETE != 0
     }
@@ -345,6 +414,12 @@ impl State {
     /// Gives a reference up. True: it was the last, the caller frees the task.
     #[inline]
     pub(super) fn drop_ref(&self) -> bool {
+        // Canary: the one that frees does not see what the others did.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::DropRef) {
+            // Relaxed: that is the canary.
+            return self.0.fetch_sub(REF, Ordering::Relaxed) < 2 * REF;
+        }
         // AcqRel: releases this owner's accesses to the one that frees (same method, last caller).
         let before = self.0.fetch_sub(REF, Ordering::AcqRel);
         debug_assert!(before >= REF);

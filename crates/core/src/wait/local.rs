@@ -6,7 +6,7 @@
 //! finds none makes another.
 
 use super::Parker;
-use crate::sync::Arc;
+use std::sync::Arc;
 use std::task::Waker;
 
 type Pair = (Arc<Parker>, Waker);

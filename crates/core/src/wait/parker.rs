@@ -8,11 +8,16 @@
 //! first, `park` finds `NOTIFIED` and does not sleep. If `park` comes first, `unpark` finds `PARKED`
 //! and wakes the thread, whose own token (`std::thread::park`) covers the gap between the exchange
 //! and the sleep. The thread's token may also be there for other reasons; hence the loop.
+//!
+//! The `Arc` is std's also under loom: counting wakers is no part of the protocol, and loom's cannot
+//! be the type of `self`.
 
-use crate::sync::Arc;
+#[cfg(weftwork_canary)]
+use crate::canary::{self, Step};
 use crate::sync::atomic::{AtomicU32, Ordering};
 use crate::sync::thread::{self, Thread};
 use std::fmt;
+use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 use std::time::Instant;
 
@@ -62,6 +67,12 @@ impl Parker {
             {
                 return true;
             }
+            // Canary: a wait whose time is over throws away the token that came meanwhile.
+            #[cfg(weftwork_canary)]
+            if !in_time && canary::is(Step::ParkTimeout) {
+                self.state.store(EMPTY, Ordering::Release);
+                return false;
+            }
             if !in_time {
                 // A token may have come since: then it is taken, and the wait was in time.
                 return self.state.swap(EMPTY, Ordering::Acquire) == NOTIFIED;
@@ -73,7 +84,7 @@ impl Parker {
     pub fn unpark(&self) {
         // Canary: a wake that looks before it leaps loses the race against `park`.
         #[cfg(weftwork_canary)]
-        if self.state.load(Ordering::Acquire) == EMPTY {
+        if canary::is(Step::Unpark) && self.state.load(Ordering::Acquire) == EMPTY {
             self.state.store(NOTIFIED, Ordering::Release);
             return;
         }
