@@ -25,6 +25,24 @@ run() {
     "$@"
 }
 
+# limited SECONDS COMMAND...: runs it without input, and ends it with all it started after that time
+# (status 124), or when this stage is interrupted.
+limited() {
+    local limit=$1 child status=0
+    shift
+    # With job control the command gets a process group of its own and keeps its handling of SIGINT.
+    # It runs in the background because a shell hears of signals only while it waits for such a one.
+    set -m
+    timeout --kill-after=10 "$limit" "$@" </dev/null &
+    child=$!
+    set +m
+    # shellcheck disable=SC2064 # The number of this child.
+    trap "kill $child 2>/dev/null; wait $child || true; exit 130" INT TERM
+    wait "$child" || status=$?
+    trap - INT TERM
+    return "$status"
+}
+
 # own_target_dir NAME: builds of this stage go into a folder of their own.
 own_target_dir() {
     export CARGO_TARGET_DIR=$target_base/$1
@@ -93,12 +111,12 @@ run_examples() {
     names=$(examples)
     for name in $names; do
         say "example $name, small"
-        WEFTWORK_SMALL=1 timeout --kill-after=10 120 "$1/$name" </dev/null ||
+        WEFTWORK_SMALL=1 limited 120 "$1/$name" ||
             fail "the example $name ended with status $? (124: it ran for more than 120 s)"
         count=$((count + 1))
     done
     [ "$count" -gt 0 ] || fail "there is no example to run"
-    say "$count examples ran"
+    say "examples run: $count"
 }
 
 # loom_crates: the folders of the crates that have loom models, one per line.

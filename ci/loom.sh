@@ -19,7 +19,7 @@ mkdir -p "$logs"
 
 # models CFG PACKAGE TEST LOG [FILTER]: runs the models of one file and keeps what they print.
 models() {
-    RUSTFLAGS="$loom_flags$1" timeout --kill-after=10 900 \
+    RUSTFLAGS="$loom_flags$1" limited 900 \
         cargo test --profile loom -p "$2" --test "$3" -- --nocapture --test-threads=1 ${5:+"$5"} \
         2>&1 | tee "$4"
 }

@@ -20,4 +20,4 @@ grep -qxF -- "run $test_all" ci/test.sh || fail "ci/test.sh does not run: $test_
 # As a newcomer types it, but small.
 say "$main_job"
 # shellcheck disable=SC2086 # The words of the command.
-WEFTWORK_SMALL=1 timeout --kill-after=10 900 $main_job </dev/null
+WEFTWORK_SMALL=1 limited 900 $main_job
