@@ -256,46 +256,30 @@ impl Slot {
             if bits == 0 {
                 continue;
             }
+            let queue = &mut tenant.waiters[direction as usize];
+            pop_baton_holder(queue, wakers);
+            let waiters = if queue.is_empty() { 0 } else { WAITERS };
             // Release: pairs with the Acquire in `ready`; what this thread learned with the event is
             // visible to whom it makes ready.
             let _ = self.words[direction as usize].fetch_update(
                 Ordering::Release,
                 Ordering::Relaxed,
-                |w| Some((w | bits).wrapping_add(TICK)),
+                |w| Some(((w & !WAITERS) | bits | waiters).wrapping_add(TICK)),
             );
-            self.pass_baton(&mut tenant, direction, wakers);
         }
         true
-    }
-
-    /// Takes the first waiter out to be woken, if the direction is ready. The caller holds the lock.
-    fn pass_baton(&self, tenant: &mut Tenant, direction: Direction, wakers: &mut Vec<Waker>) {
-        let word = &self.words[direction as usize];
-        // Relaxed: flags that only a lock holder sets, or a clear that may race with this anyway.
-        let seen = word.load(Ordering::Relaxed);
-        if seen & WAITERS == 0 || seen & ANY_READY == 0 {
-            return;
-        }
-        let queue = &mut tenant.waiters[direction as usize];
-        while let Some(Waiter { id, waker }) = queue.pop() {
-            wakers.push(waker);
-            // Nobody tells us when a caller of `poll_ready` goes away, so it cannot hold the baton.
-            if id != POLLED {
-                break;
-            }
-        }
-        self.note_waiters(tenant, direction);
     }
 
     /// Makes WAITERS say whether the queue is empty. The caller holds the lock.
     fn note_waiters(&self, tenant: &Tenant, direction: Direction) {
         let word = &self.words[direction as usize];
         // Relaxed: the bit only says whether it is worth taking the lock, which orders everything
-        // else; its owner's own view of it is ordered by the owner's calls.
-        if tenant.waiters[direction as usize].is_empty() {
-            word.fetch_and(!WAITERS, Ordering::Relaxed);
-        } else {
-            word.fetch_or(WAITERS, Ordering::Relaxed);
+        // else; a waiter's own view of it is ordered by its own calls.
+        let noted = word.load(Ordering::Relaxed) & WAITERS != 0;
+        match (noted, tenant.waiters[direction as usize].is_empty()) {
+            (true, true) => drop(word.fetch_and(!WAITERS, Ordering::Relaxed)),
+            (false, false) => drop(word.fetch_or(WAITERS, Ordering::Relaxed)),
+            _ => {}
         }
     }
 
@@ -402,15 +386,32 @@ impl Slot {
     fn leave(&self, direction: Direction, id: u64) {
         let mut wakers = Vec::new();
         let mut tenant = self.tenant.lock();
-        let removed = tenant.waiters[direction as usize].remove(id);
-        if removed.is_some() {
-            self.note_waiters(&tenant, direction);
-        } else if id != POLLED && cfg!(not(weftwork_canary)) {
-            self.pass_baton(&mut tenant, direction, &mut wakers);
+        let queue = &mut tenant.waiters[direction as usize];
+        let removed = queue.remove(id);
+        // Not in the queue: it was woken and holds the baton. The canary drops it.
+        if removed.is_none()
+            && id != POLLED
+            && self.ready(direction).is_ready()
+            && cfg!(not(weftwork_canary))
+        {
+            pop_baton_holder(queue, &mut wakers);
         }
+        self.note_waiters(&tenant, direction);
         drop(tenant);
         drop(removed);
         wake_all(&mut wakers);
+    }
+}
+
+/// Takes the first waiter out to be woken. The caller holds the lock and has seen, or is about to
+/// make, the direction ready.
+fn pop_baton_holder(queue: &mut Waiters, wakers: &mut Vec<Waker>) {
+    while let Some(Waiter { id, waker }) = queue.pop() {
+        wakers.push(waker);
+        // Nobody tells us when a caller of `poll_ready` goes away, so it cannot hold the baton.
+        if id != POLLED {
+            break;
+        }
     }
 }
 

@@ -42,29 +42,30 @@ impl WakeWord {
     #[must_use]
     pub fn enter_sleep(&self) -> bool {
         let mut word = self.0.load(Ordering::Relaxed); // Relaxed: only a guess for the exchange.
-        #[cfg(weftwork_canary)]
-        {
-            // The bug the model must find: a wake between load and store is overwritten.
-            let sleep = word & NOTIFIED == 0;
-            let next = if sleep { word + 1 } else { word & !NOTIFIED };
-            self.0.store(next, Ordering::SeqCst);
-            return sleep;
-        }
-        #[allow(unreachable_code)]
         loop {
             let sleep = word & NOTIFIED == 0;
             let next = if sleep { word + 1 } else { word & !NOTIFIED };
-            // AcqRel: Acquire pairs with the Release in `notify`, whose caller's writes must be
-            // visible to a thread that stays awake; Release keeps the announcement after the
-            // caller's last look at its queues.
-            match self
-                .0
-                .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed)
-            {
+            match self.exchange(word, next) {
                 Ok(_) => return sleep,
                 Err(seen) => word = seen,
             }
         }
+    }
+
+    #[cfg(not(weftwork_canary))]
+    fn exchange(&self, word: u32, next: u32) -> Result<u32, u32> {
+        // AcqRel: Acquire pairs with the Release in `notify`, whose caller's writes must be visible
+        // to a thread that stays awake; Release keeps the announcement after the caller's last look
+        // at its queues.
+        self.0
+            .compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed)
+    }
+
+    /// The bug that the model must find: a wake between the load and the store is overwritten.
+    #[cfg(weftwork_canary)]
+    fn exchange(&self, word: u32, next: u32) -> Result<u32, u32> {
+        self.0.store(next, Ordering::SeqCst);
+        Ok(word)
     }
 
     /// Leaves sleep. Returns true if a wake was waiting, which is now consumed.
@@ -98,7 +99,8 @@ impl WakeWord {
     pub fn must_forward(&self) -> bool {
         // AcqRel: a read-modify-write reads the latest value, which a plain load need not.
         let word = self.0.fetch_or(0, Ordering::AcqRel);
-        word & NOTIFIED != 0 && word & SLEEPERS != 0
+        // The canary keeps a wake event that was meant for the sleeper.
+        word & NOTIFIED != 0 && word & SLEEPERS != 0 && cfg!(not(weftwork_canary))
     }
 }
 

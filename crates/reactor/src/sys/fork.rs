@@ -10,8 +10,7 @@
 use std::io;
 use std::process;
 use std::sync::Once;
-// Not from `weftwork_core::sync`: a static must be initialised in a constant expression, which
-// loom's atomics cannot be, and a fork handler is no subject for a model.
+// Outside the models: a static needs a constant initialiser, and no model forks.
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Forks between the first process and this one.
