@@ -156,8 +156,10 @@ fn on_segment<R, F: FnOnce() -> R>(size: usize, f: F) -> Result<R, GrowError<F>>
 }
 
 fn segment(size: usize) -> Result<Stack, StackError> {
-    let size = size.checked_add(HEADER).unwrap_or(size);
-    StackPool::global().allocate(SizeClass::at_least(size)?)
+    if size == 0 {
+        return Err(StackError::Zero);
+    }
+    StackPool::global().allocate(SizeClass::at_least(size.saturating_add(HEADER))?)
 }
 
 /// Runs on the segment.
