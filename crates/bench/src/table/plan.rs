@@ -64,6 +64,9 @@ impl Plan {
             for &workers in workers(bench) {
                 let contenders = contenders(bench, options, &ourselves, gopeers.as_deref());
                 let wanted = |contender: &Contender| {
+                    if workers > 1 && contender.peer == "tokio-ct" {
+                        return false; // It has one worker, whatever is asked for.
+                    }
                     let name = format!("{} {} w{workers}", bench.name(), contender.peer);
                     options.filter.is_match(&name)
                 };
