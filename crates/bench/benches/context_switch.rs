@@ -82,15 +82,26 @@ fn corosensei(criterion: &mut Criterion) {
     assert!(matches!(coroutine.resume(0), CoroutineResult::Return(())));
 }
 
-/// A whole life: a stack taken from the pool, one suspension, the end, and the stack given back.
+/// A whole life: a stack (from the pool, or the last round's), one suspension, and the end.
 fn life(criterion: &mut Criterion) {
     use weftwork_fiber::{Fiber, FiberState, Suspender};
-    criterion.bench_function("life/weftwork-fiber, Fiber", |bencher| {
+    criterion.bench_function("life/weftwork-fiber, stack from the pool", |bencher| {
         bencher.iter(|| {
             let body = |suspender: &Suspender<u64, u64>, value| suspender.suspend(value);
             let mut fiber = Fiber::new(body).expect("one stack");
             assert!(matches!(fiber.resume(1), FiberState::Yield(1)));
             assert!(matches!(fiber.resume(2), FiberState::Return(2)));
+        });
+    });
+    criterion.bench_function("life/weftwork-fiber, own stack kept", |bencher| {
+        let mut kept = StackPool::global().allocate(SizeClass::default()).ok();
+        bencher.iter(|| {
+            let body = |suspender: &Suspender<u64, u64>, value| suspender.suspend(value);
+            let stack = kept.take().expect("put back by the last round");
+            let mut fiber = Fiber::with_stack(stack, body).expect("it fits");
+            assert!(matches!(fiber.resume(1), FiberState::Yield(1)));
+            assert!(matches!(fiber.resume(2), FiberState::Return(2)));
+            kept = fiber.into_stack();
         });
     });
     criterion.bench_function("life/corosensei, own stack kept", |bencher| {
