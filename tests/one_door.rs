@@ -8,7 +8,7 @@
 //!
 //! Something that is rightly outside every model, such as a counter in a static, which loom's atomics
 //! cannot be in, says so at the end of its line or in the comment right above it:
-//! ``// Not from `weftwork_core::sync`: REASON``.
+//! `// Outside the models: REASON`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ const FORBIDDEN_OF_THREAD: &[&str] = &[
 const FORBIDDEN_WHOLE: &[&str] = &["std::sync", "std::thread", "std::cell"];
 
 /// What an exception says, followed by its reason.
-const MARK: &str = "Not from `weftwork_core::sync`:";
+const MARK: &str = "Outside the models:";
 
 /// One forbidden path.
 #[derive(Debug, PartialEq)]
@@ -313,10 +313,10 @@ fn what_is_free_is_not_reported() {
 #[test]
 fn a_marked_line_is_free_and_the_others_keep_their_numbers() {
     let source = "\
-// Not from `weftwork_core::sync`: loom's cannot stand
+// Outside the models: loom's cannot stand
 // in a static.
 static A: std::sync::atomic::AtomicU8 = x;
-static B: std::sync::atomic::AtomicU8 = x; // Not from `weftwork_core::sync`: the same.
+static B: std::sync::atomic::AtomicU8 = x; // Outside the models: the same.
 
 static C: std::sync::atomic::AtomicU8 = x;
 ";
