@@ -46,7 +46,7 @@ for crate in $crates; do
 
         say "$package $test, canaries"
         models ' --cfg weftwork_canary' "$package" "$test" "$log.canary" canary_ ||
-            fail "a canary of $package $test survives its weakening; see above"
+            fail "a canary of $package $test survives its weakening, or ends the process; see above"
         count=$(passed "$log.canary")
         [ "${count:-0}" -gt 0 ] || fail "$package $test has no canary_* test"
         # A panic outside the model would satisfy `should_panic`, too.
