@@ -222,16 +222,16 @@ unsafe fn run_future<W: Future, S: Schedule + Send + Sync + 'static>(header: Non
         ))
     });
     let mut context = Context::from_waker(&waker);
-    let polled = catch_unwind(AssertUnwindSafe(|| {
-        cell.stage.with_mut(|stage| {
+    let polled = cell.stage.with_mut(|stage| {
+        catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: RUNNING is set by us, so the stage is ours.
             let Stage::Pending(work) = (unsafe { &mut *stage }) else {
                 unreachable!("an incomplete future is in its stage")
             };
             // SAFETY: the future is never moved: it lives in the cell until it is dropped there.
             unsafe { Pin::new_unchecked(work) }.poll(&mut context)
-        })
-    }));
+        }))
+    });
     match polled {
         Ok(Poll::Pending) => {}
         Ok(Poll::Ready(output)) => {
