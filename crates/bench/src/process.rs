@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::time::TimeValLike;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, SysconfVar, sysconf};
 
 /// Memory of a process: what it has resident, and what the kernel spends to map it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,6 +70,24 @@ pub(crate) fn cpu_time() -> Duration {
     let microseconds =
         usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Duration::from_micros(microseconds.unsigned_abs())
+}
+
+/// Returns the user and system CPU time of the process `pid` to a hundredth of a second; `None`,
+/// when it has ended.
+pub(crate) fn cpu_time_of(pid: u32) -> Option<Duration> {
+    let ticks_per_second = sysconf(SysconfVar::CLK_TCK).ok()??;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(Duration::from_secs_f64(
+        ticks(&stat)? as f64 / ticks_per_second as f64,
+    ))
+}
+
+/// Returns the sum of `utime` and `stime` of a `stat` file, the 14th and 15th field.
+fn ticks(stat: &str) -> Option<u64> {
+    // The second field is the name of the program, in brackets, and may hold blanks.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11);
+    Some(times.next()?.parse::<u64>().ok()? + times.next()?.parse::<u64>().ok()?)
 }
 
 /// The CPUs that the calling thread, and what it starts, may run on.
@@ -144,6 +162,15 @@ mod tests {
         assert_eq!(field(status, "VmRSS:"), 123.0);
         assert_eq!(field(status, "voluntary_ctxt_switches:"), 9.0);
         assert_eq!(field(status, "VmPTE:"), 0.0);
+    }
+
+    #[test]
+    fn ticks_are_found_behind_a_program_name_with_blanks() {
+        let stat = "7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 30 12 13 14 15";
+        assert_eq!(ticks(stat), Some(42));
+        assert_eq!(ticks("7 (a) S 1"), None);
+        assert!(cpu_time_of(std::process::id()).is_some());
+        assert_eq!(cpu_time_of(u32::MAX), None);
     }
 
     #[test]

@@ -10,11 +10,16 @@
 //!   with `--server-pid`, the growth of the server's memory per connection is reported.
 //! - `churn` (opens nothing beforehand): connect, one message, close with a reset, and again.
 //!
+//! With `--server-pid`, `echo` also reports the CPU time of the server per message, which tells servers
+//! apart where the generator is the slower side.
+//!
 //! Every byte that returns is compared with what was sent. The generator stands on mio, so that it
 //! shares no code with any server it measures, ours included.
 
 mod connection;
 mod phases;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -60,7 +65,7 @@ pub(crate) struct Options {
     /// What to do with the connections.
     #[arg(long, value_enum, default_value_t = Mode::Echo)]
     pub(crate) mode: Mode,
-    /// Process of the server, whose memory is to be reported.
+    /// Process of the server, whose memory and CPU time are to be reported.
     #[arg(long)]
     pub(crate) server_pid: Option<u32>,
     /// Name of the server, for the JSON line.
@@ -105,6 +110,8 @@ pub(crate) struct Outcome {
     pub(crate) measured: Duration,
     /// Growth of the server's memory.
     pub(crate) server: Option<Footprint>,
+    /// CPU time of the server within `measured`.
+    pub(crate) server_cpu: Option<Duration>,
 }
 
 /// Runs the load generator and prints its JSON line.
@@ -154,7 +161,7 @@ fn to_json(options: &Options, generator: &Generator, outcome: &Outcome) -> Strin
     put("errors", generator.faults.lost.into());
     put("connect_errors", generator.faults.refused.into());
     put("verify_errors", generator.faults.corrupt.into());
-    if let Some(server) = outcome.server {
+    if let Some(server) = outcome.server.filter(|_| options.mode == Mode::Idle) {
         put(
             "rss_kib_per_unit",
             rounded(server.rss_kib / outcome.open as f64),
@@ -162,6 +169,12 @@ fn to_json(options: &Options, generator: &Generator, outcome: &Outcome) -> Strin
         put(
             "pte_kib_per_unit",
             rounded(server.pte_kib / outcome.open as f64),
+        );
+    }
+    if let Some(cpu) = outcome.server_cpu {
+        put(
+            "server_cpu_ns_per_op",
+            rounded(cpu.as_nanos() as f64 / outcome.finished as f64),
         );
     }
     Value::Object(line).to_string()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::{Generator, Happened};
 use super::{Mode, Outcome};
-use crate::process::Footprint;
+use crate::process::{Footprint, cpu_time_of};
 
 /// How long to wait for events before the clock is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -39,6 +39,10 @@ impl Generator {
         self.options
             .server_pid
             .map(|pid| Footprint::of(&pid.to_string()))
+    }
+
+    fn server_cpu(&self) -> Option<Duration> {
+        self.options.server_pid.and_then(cpu_time_of)
     }
 
     /// Opens every connection and has one message echoed on each.
@@ -89,6 +93,7 @@ impl Generator {
             standing -= usize::from(!self.send(index, self.options.depth));
         }
         let mut finished = 0;
+        let mut cpu = None;
         let mut events = Generator::events();
         while self.now() < end {
             if standing == 0 {
@@ -97,6 +102,9 @@ impl Generator {
             }
             self.wait(&mut events, LOOK_AGAIN)?;
             let measuring = self.now() >= self.measure_from;
+            if measuring && cpu.is_none() {
+                cpu = self.server_cpu();
+            }
             for event in &events {
                 match self.on_event(event) {
                     Happened::Replies(replies) if replies > 0 => {
@@ -109,7 +117,12 @@ impl Generator {
             }
         }
         let measured = end.max(self.measure_from + 1) - self.measure_from;
-        Ok(self.outcome(standing, finished, measured))
+        let mut outcome = self.outcome(standing, finished, measured);
+        outcome.server_cpu = self
+            .server_cpu()
+            .zip(cpu)
+            .map(|(end, begin)| end.saturating_sub(begin));
+        Ok(outcome)
     }
 
     /// Sends one message on every connection at once, then holds them.
@@ -187,6 +200,7 @@ impl Generator {
             finished,
             measured: Duration::from_nanos(measured),
             server: None,
+            server_cpu: None,
         }
     }
 }

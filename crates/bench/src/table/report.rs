@@ -21,6 +21,7 @@ const FIGURES: &[(&str, &str)] = &[
     ("p50_us", "p50 µs"),
     ("p99_us", "p99 µs"),
     ("p999_us", "p99.9 µs"),
+    ("server_cpu_ns_per_op", "server CPU ns"),
     ("first_us", "first µs"),
     ("instructions_per_op", "instructions"),
     ("wakeups_per_s", "wake-ups/s"),

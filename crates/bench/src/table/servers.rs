@@ -126,6 +126,7 @@ fn load(
             SOURCES,
         ])
         .args(["--workers", &case.workers.to_string()])
+        .args(["--server-pid", &server.process.id().to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
