@@ -1,7 +1,7 @@
 //! Latencies between workers: waking a task whose worker sleeps, and stealing from a busy worker.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,9 @@ use crate::measure::{Measurement, median};
 
 /// Between two wakes the other worker is left alone this long, so that it goes to sleep.
 const REST: Duration = Duration::from_micros(100);
+
+/// The longest latency that is told apart, in nanoseconds.
+const LONGEST: u64 = 60_000_000_000;
 
 /// Spins until `condition`: the task must not leave its worker, nor let it run another.
 fn spin_until(condition: impl Fn() -> bool) {
@@ -39,10 +42,13 @@ pub(super) fn wake(run: &Run) -> Measurement {
         let round = Arc::new(AtomicU64::new(0));
         let answered = Arc::new(AtomicU64::new(0));
         let ran_at = Arc::new(AtomicU64::new(0));
+        let sleeping = Arc::new(OnceLock::new());
         let sleeper = spawn({
+            let sleeping = sleeping.clone();
             let (met, round) = (met.clone(), round.clone());
             let (answered, ran_at) = (answered.clone(), ran_at.clone());
             move || {
+                sleeping.set(current()).expect("nobody else sets it");
                 met.fetch_add(1, Ordering::AcqRel);
                 spin_until(|| met.load(Ordering::Acquire) == 2);
                 for expected in 1..=n {
@@ -57,14 +63,15 @@ pub(super) fn wake(run: &Run) -> Measurement {
         });
         spin_until(|| met.load(Ordering::Acquire) == 1);
         met.fetch_add(1, Ordering::AcqRel);
-        let mut histogram = Histogram::<u64>::new(3).expect("three digits are valid");
+        let sleeping = sleeping.get().expect("set before they met");
+        let mut histogram = Histogram::<u64>::new_with_bounds(1, LONGEST, 3).expect("valid bounds");
         let mut sum = Duration::ZERO;
         for number in 1..=n {
             let rested = Instant::now();
             spin_until(|| rested.elapsed() >= REST);
             let woken_at = now();
             round.store(number, Ordering::Release);
-            sleeper.thread().unpark();
+            sleeping.unpark();
             spin_until(|| answered.load(Ordering::Acquire) == number);
             let latency = ran_at.load(Ordering::Relaxed).saturating_sub(woken_at);
             histogram.saturating_record(latency);
@@ -131,8 +138,6 @@ pub(super) fn steal(run: &Run) -> Measurement {
     assert!(run.workers >= 2, "stealing takes --workers 2 at least");
     assert!(n >= 10, "nine tenths of --n must be at least one task");
     let rounds = drive(run, move || {
-        // The spawner must be the same green thread throughout, so that it stays on its worker.
-        let _ = current();
         (0..ROUNDS).map(|_| steal_round(n)).collect::<Vec<_>>()
     });
     let of = |pick: fn(&(Duration, Duration)) -> Duration| {

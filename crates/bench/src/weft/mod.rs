@@ -12,7 +12,7 @@ mod timer;
 
 pub(crate) use weftwork_net::{TcpListener, TcpStream};
 pub(crate) use weftwork_sched::{
-    JoinHandle, Runtime, current, join, park, sleep, spawn, yield_now,
+    JoinHandle, Runtime, Thread, current, join, park, sleep, spawn, yield_now,
 };
 
 use crate::cli::Run;

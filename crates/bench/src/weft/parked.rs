@@ -1,10 +1,10 @@
 //! Many parked green threads: what each costs, and waking them all.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::{JoinHandle, drive, park, sleep, spawn};
+use super::{JoinHandle, Thread, current, drive, park, sleep, spawn};
 use crate::cli::Run;
 use crate::measure::{self, Measurement};
 use crate::process::Footprint;
@@ -18,16 +18,23 @@ pub(super) fn parked(run: &Run) -> Measurement {
         let mut handles: Vec<JoinHandle<()>> = Vec::with_capacity(n as usize);
         let before = Footprint::now();
         let start = Instant::now();
-        for _ in 0..n {
+        // Each task tells how it can be woken; the peers have a channel each instead.
+        let threads: Arc<[OnceLock<Thread>]> = (0..n).map(|_| OnceLock::new()).collect();
+        for index in 0..n as usize {
             let (parked, released) = (parked.clone(), released.clone());
+            let threads = threads.clone();
             handles.push(spawn(move || {
-                parked.fetch_add(1, Ordering::Relaxed);
+                threads[index]
+                    .set(current())
+                    .expect("each has a place of its own");
+                drop(threads);
+                parked.fetch_add(1, Ordering::Release);
                 while !released.load(Ordering::Acquire) {
                     park();
                 }
             }));
         }
-        while parked.load(Ordering::Relaxed) < n {
+        while parked.load(Ordering::Acquire) < n {
             sleep(LOOK_AGAIN);
         }
         let spawn = start.elapsed();
@@ -35,8 +42,8 @@ pub(super) fn parked(run: &Run) -> Measurement {
         let held = Footprint::now();
         let start = Instant::now();
         released.store(true, Ordering::Release);
-        for handle in &handles {
-            handle.thread().unpark();
+        for thread in &threads[..] {
+            thread.get().expect("all have told").unpark();
         }
         for handle in handles {
             handle.join().unwrap();

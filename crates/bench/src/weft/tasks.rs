@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use super::{current, drive, park, spawn, yield_now};
@@ -58,9 +59,12 @@ pub(super) fn pingpong(run: &Run) -> Measurement {
         let turn = Arc::new(AtomicU64::new(0));
         let start = Instant::now();
         let driver = current();
+        let (tell, told) = mpsc::channel();
         let echo = spawn({
             let turn = turn.clone();
             move || {
+                tell.send(current()).unwrap();
+                driver.unpark();
                 for round in 0..n {
                     wait_for(&turn, 2 * round + 1);
                     turn.store(2 * round + 2, Ordering::Release);
@@ -68,9 +72,15 @@ pub(super) fn pingpong(run: &Run) -> Measurement {
                 }
             }
         });
+        let echo_thread = loop {
+            match told.try_recv() {
+                Ok(thread) => break thread,
+                Err(_) => park(),
+            }
+        };
         for round in 0..n {
             turn.store(2 * round + 1, Ordering::Release);
-            echo.thread().unpark();
+            echo_thread.unpark();
             wait_for(&turn, 2 * round + 2);
         }
         echo.join().unwrap();
