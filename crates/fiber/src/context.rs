@@ -6,8 +6,8 @@
 //! Invariants:
 //!
 //! 1. `sp` is the stack pointer to resume, as the architecture's `switch` or `prepare` left it. It
-//!    means nothing while the flow of control is running. In builds with debug assertions it is
-//!    null then, so that a context which is resumed twice is found out.
+//!    means nothing while the flow of control is running. Builds with debug assertions keep a flag
+//!    that tells, so that a context which is resumed twice is found out.
 //! 2. `sp` and `pc` are the first two words, so that a context can be the frame record of a linked
 //!    base: the resumer of a [`Fiber`](crate::Fiber) is such a context.
 //! 3. `limit` is the lowest usable address of the stack on which the flow of control was suspended,
@@ -60,6 +60,9 @@ pub struct Context {
     sp: Cell<*mut u8>,
     pc: Cell<*const u8>,
     limit: Cell<*mut u8>,
+    /// Whether `sp` may be resumed.
+    #[cfg(debug_assertions)]
+    suspended: Cell<bool>,
     /// The thread that started the flow of control; null before that.
     #[cfg(debug_assertions)]
     owner: Cell<*const ()>,
@@ -77,6 +80,8 @@ impl Context {
             sp: Cell::new(ptr::null_mut()),
             pc: Cell::new(ptr::null()),
             limit: Cell::new(ptr::null_mut()),
+            #[cfg(debug_assertions)]
+            suspended: Cell::new(false),
             #[cfg(debug_assertions)]
             owner: Cell::new(ptr::null()),
             shadow: Shadow::new(),
@@ -144,6 +149,8 @@ impl Context {
         self.sp.set(sp);
         self.limit.set(limit);
         #[cfg(debug_assertions)]
+        self.suspended.set(true);
+        #[cfg(debug_assertions)]
         self.owner.set(ptr::null());
     }
 
@@ -157,23 +164,34 @@ impl Context {
         self.sp.get()
     }
 
-    /// Checks invariants 1 and 4 and takes the stack pointer.
-    #[cfg(debug_assertions)]
-    fn take_sp(&self) -> *mut u8 {
-        let sp = self.sp.replace(ptr::null_mut());
-        assert!(
-            !sp.is_null(),
-            "switch to a context that is running, finished or was never prepared: \
-             the caller of `switch` broke its contract"
-        );
-        let thread = bounds::thread();
-        let owner = self.owner.replace(thread);
-        assert!(
-            owner.is_null() || owner == thread,
-            "switch to a context that was started by another thread: \
-             the caller of `switch` broke its contract"
-        );
-        sp
+    /// Checks invariants 1 and 4 for a context that is about to be resumed.
+    #[inline(always)]
+    fn check_resumed(&self) {
+        #[cfg(debug_assertions)]
+        {
+            assert!(
+                self.suspended.replace(false),
+                "switch to a context that is running, finished or was never prepared: \
+                 the caller of `switch` broke its contract"
+            );
+            let thread = bounds::thread();
+            let owner = self.owner.replace(thread);
+            assert!(
+                owner.is_null() || owner == thread,
+                "switch to a context that was started by another thread: \
+                 the caller of `switch` broke its contract"
+            );
+        }
+    }
+
+    /// Notes, for these checks, that the flow of control is about to be suspended.
+    #[inline(always)]
+    fn note_suspended(&self) {
+        #[cfg(debug_assertions)]
+        {
+            self.suspended.set(true);
+            self.owner.set(bounds::thread());
+        }
     }
 }
 
@@ -207,21 +225,13 @@ impl fmt::Debug for Context {
 pub unsafe fn switch(from: *const Context, to: *const Context) {
     // SAFETY: the caller passes valid contexts. All fields are cells, so shared references suffice.
     let (from, to) = unsafe { (&*from, &*to) };
-    #[cfg(debug_assertions)]
-    let sp = {
-        from.owner.set(bounds::thread());
-        Cell::new(to.take_sp())
-    };
-    #[cfg(debug_assertions)]
-    let resume = sp.as_ptr();
-    #[cfg(not(debug_assertions))]
-    let resume = to.sp.as_ptr();
+    to.check_resumed();
+    from.note_suspended();
     from.limit.set(bounds::replace_limit(to.limit.get()));
     annotate::leave(&from.shadow, &to.shadow);
-    // SAFETY: `save` lies in `from` and is written before the switch; `resume` is the stack pointer
-    // of a flow of control that, as the caller promises, is fresh or suspended on an intact stack
-    // and belongs to this thread.
-    unsafe { arch::switch(from.sp.as_ptr(), resume) };
+    // SAFETY: both words lie in valid contexts. What is resumed is, as the caller promises, fresh or
+    // suspended on an intact stack, and belongs to this thread.
+    unsafe { arch::switch(from.sp.as_ptr(), to.sp.as_ptr()) };
     annotate::arrive(&from.shadow);
 }
 
@@ -230,7 +240,7 @@ pub unsafe fn switch(from: *const Context, to: *const Context) {
 /// As soon as `to` runs, nobody uses the stack that was left, and it may be given back or prepared
 /// anew. Nothing on that stack is dropped: the caller's frames must own nothing any more.
 ///
-/// `from` is the context of the flow of control that ends. It is not read after `to` runs.
+/// `from` is the context of the flow of control that ends. It is not used after `to` runs.
 ///
 /// # Panics
 ///
@@ -243,17 +253,13 @@ pub unsafe fn switch(from: *const Context, to: *const Context) {
 pub unsafe fn switch_final(from: *const Context, to: *const Context) -> ! {
     // SAFETY: the caller passes valid contexts.
     let (from, to) = unsafe { (&*from, &*to) };
-    #[cfg(debug_assertions)]
-    let sp = Cell::new(to.take_sp());
-    #[cfg(debug_assertions)]
-    let resume = sp.as_ptr();
-    #[cfg(not(debug_assertions))]
-    let resume = to.sp.as_ptr();
-    let abandoned = Cell::new(ptr::null_mut());
+    to.check_resumed();
     bounds::replace_limit(to.limit.get());
     annotate::leave_forever(&from.shadow, &to.shadow);
-    // SAFETY: `abandoned` is written before the switch; for `resume` see `switch`.
-    unsafe { arch::switch(abandoned.as_ptr(), resume) };
+    // From here on nothing may be kept in variables on the stack: AddressSanitizer has taken its
+    // part of it back.
+    // SAFETY: as in `switch`. The stack pointer that is saved is not used.
+    unsafe { arch::switch(from.sp.as_ptr(), to.sp.as_ptr()) };
     // Somebody resumed a flow of control that had ended. Its stack may belong to another by now:
     // nothing may run here.
     std::process::abort()

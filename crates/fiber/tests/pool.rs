@@ -85,11 +85,10 @@ fn the_stack_given_back_last_is_handed_out_first() {
         .collect();
     let tops: Vec<_> = stacks.iter().map(Stack::top).collect();
     drop(stacks); // in order, so the last one is the hottest
-    for top in tops.iter().rev() {
-        let stack = pool.allocate(SizeClass::KIB_256).expect("a stack");
-        assert_eq!(stack.top(), *top);
-        std::mem::forget(stack);
-    }
+    let again: Vec<_> = (0..10)
+        .map(|_| pool.allocate(SizeClass::KIB_256).expect("a stack"))
+        .collect();
+    assert!(again.iter().map(Stack::top).eq(tops.into_iter().rev()));
 }
 
 #[test]
@@ -204,27 +203,6 @@ fn a_guard_that_leaves_nothing_is_an_error_and_others_work() {
             .expect("no guard at all is not to be had"),
     );
     assert_eq!(pool.stats().in_use, 0);
-}
-
-#[test]
-fn exhausted_address_space_is_an_error_and_loses_nothing() {
-    let pool = StackPool::default();
-    let mut stacks = Vec::new();
-    let error = loop {
-        match pool.allocate(SizeClass::LARGEST) {
-            Ok(stack) => stacks.push(stack),
-            Err(error) => break error,
-        }
-        assert!(stacks.len() < 1 << 13, "there is no end of address space");
-    };
-    assert!(matches!(error, StackError::Kernel(_)), "{error}");
-    assert_eq!(pool.stats().in_use, stacks.len());
-    assert!(!stacks.is_empty());
-    let freed = stacks.pop().expect("one at least").top();
-    let stack = pool
-        .allocate(SizeClass::LARGEST)
-        .expect("one was given back");
-    assert_eq!(stack.top(), freed);
 }
 
 #[test]

@@ -121,7 +121,8 @@ fn a_suspended_fiber_survives_trimming_below_it() {
     let sp = fiber.stack().limit().wrapping_add(left - 4 * 1024);
     // SAFETY: the fiber is suspended in a frame close to the one that asked.
     let given = unsafe { fiber.stack().trim_below(sp) };
-    assert!(given > 32 * 1024, "{given}");
+    // AddressSanitizer keeps large variables elsewhere.
+    assert!(given > 32 * 1024 || cfg!(weftwork_asan), "{given}");
     assert_eq!(fiber.stack().resident(), before - given);
     fiber.resume(std::ptr::null()).unwrap_return();
 }

@@ -1,7 +1,7 @@
 //! Pages: mapping, giving back, protecting and asking about them, in batches where the kernel can.
 
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 use std::io;
 
 /// A range of memory, from `start` to below `end`.
@@ -19,10 +19,6 @@ impl Range {
 
     pub(crate) fn start(&self) -> *mut u8 {
         self.0.iov_base.cast()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.iov_len
     }
 }
 
@@ -169,6 +165,8 @@ pub(crate) unsafe fn advise(ranges: &[Range], advice: libc::c_int) -> io::Result
 /// As for [`advise`].
 #[cfg(all(target_os = "linux", not(weftwork_valgrind)))]
 unsafe fn advise_at_once(ranges: &[Range], advice: libc::c_int) -> bool {
+    use core::sync::atomic::AtomicBool;
+
     /// Stands for the calling process where a file descriptor of a process is wanted.
     const PIDFD_SELF_THREAD_GROUP: libc::c_long = -10001;
     /// The kernel takes no more ranges at once.
@@ -179,7 +177,7 @@ unsafe fn advise_at_once(ranges: &[Range], advice: libc::c_int) -> bool {
         return false; // Relaxed: a hint. Whoever misses it is refused again.
     }
     for chunk in ranges.chunks(IOV_MAX) {
-        let bytes: usize = chunk.iter().map(Range::len).sum();
+        let bytes: usize = chunk.iter().map(|range| range.0.iov_len).sum();
         // SAFETY: `Range` is an `iovec`, and the kernel reads `chunk.len()` of them. For the advice
         // itself see the caller's promise.
         let done = unsafe {
