@@ -1,7 +1,7 @@
 //! What the reactor's operations cost, in nanoseconds, as the median of several rounds.
 //!
-//! Run with `cargo bench -p weftwork-reactor --bench costs`. No system call is in a figure unless the
-//! line says so.
+//! Run with `cargo bench -p weftwork-reactor --bench costs`. No system call is in a figure unless
+//! the line says so.
 
 use std::hint::black_box;
 use std::io::{Read, Write};

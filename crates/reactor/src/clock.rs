@@ -53,7 +53,8 @@ impl Clock {
         nanoseconds(instant.saturating_duration_since(self.origin))
     }
 
-    /// Returns the deadline that lies `timeout` from now, or [`NEVER`](Self::NEVER) if that is out of range.
+    /// Returns the deadline that lies `timeout` from now, or [`NEVER`](Self::NEVER) if that is out
+    /// of range.
     #[must_use]
     pub fn deadline(&self, timeout: Duration) -> u64 {
         self.now_ns().saturating_add(nanoseconds(timeout))

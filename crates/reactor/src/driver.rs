@@ -8,11 +8,11 @@
 //!
 //! # A descriptor closed too early
 //!
-//! Closing a descriptor does not take it out of an epoll set while a duplicate is open, and once the
-//! number is gone nothing can: the kernel goes on reporting a registration that cannot be named. If a
-//! deregistration finds the number gone, the driver is on its guard: should an event then arrive for
-//! an ended registration, it builds a new set with the live registrations alone and puts it under the
-//! old one's number. One such rebuild at most follows each failed deregistration.
+//! Closing a descriptor does not take it out of an epoll set while a duplicate is open, and once
+//! the number is gone nothing can: the kernel goes on reporting a registration that cannot be
+//! named. If a deregistration finds the number gone, the driver is on its guard: should an event
+//! then arrive for an ended registration, it builds a new set with the live registrations alone and
+//! puts it under the old one's number. One such rebuild at most follows each failed deregistration.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -48,8 +48,8 @@ pub struct Turn {
 /// Remembers the readiness of many descriptors and wakes the tasks that wait for it.
 ///
 /// One thread, the owner, calls [`turn`](Self::turn) in its loop. Any thread may register
-/// descriptors, wait for readiness and [`wake`](Self::wake) the owner; and may call `turn` with a zero
-/// timeout when the owner is stuck, so that its descriptors are still served.
+/// descriptors, wait for readiness and [`wake`](Self::wake) the owner; and may call `turn` with a
+/// zero timeout when the owner is stuck, so that its descriptors are still served.
 ///
 /// ```
 /// use std::future::Future;
@@ -124,16 +124,16 @@ impl Driver {
     ///
     /// Ask for everything the descriptor will ever be used for: there is one registration per
     /// descriptor, and it is never changed. A stream takes [`Interest::DUPLEX`], a listener
-    /// [`Interest::READABLE`]. Set the descriptor non-blocking. Call `connect` before registering: a
-    /// socket that is neither connected nor connecting reports a hang-up.
+    /// [`Interest::READABLE`]. Set the descriptor non-blocking. Call `connect` before registering:
+    /// a socket that is neither connected nor connecting reports a hang-up.
     ///
     /// Drop or [`deregister`](Registration::deregister) the registration before `fd` is closed.
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` if `fd` is registered here, `PermissionDenied` if it is always ready and cannot
-    /// be polled (a regular file), `OutOfMemory` beyond 8,388,608 registrations, `Unsupported` in a
-    /// forked child, and the system's errors. Nothing is registered then.
+    /// `AlreadyExists` if `fd` is registered here, `PermissionDenied` if it is always ready and
+    /// cannot be polled (a regular file), `OutOfMemory` beyond 8,388,608 registrations,
+    /// `Unsupported` in a forked child, and the system's errors. Nothing is registered then.
     pub fn register(self: &Arc<Self>, fd: RawFd, interest: Interest) -> io::Result<Registration> {
         self.poller.check_process()?;
         let mut registry = self.registry.lock();
@@ -164,7 +164,8 @@ impl Driver {
         };
         let result = self.poller.delete_checked(fd);
         if result.is_err() {
-            self.on_guard.store(true, Ordering::Relaxed); // Relaxed: a hint; the lock orders the rest.
+            // Relaxed: a hint; the registry lock orders the rest.
+            self.on_guard.store(true, Ordering::Relaxed);
         }
         slot.close(token.generation(), &mut wakers);
         registry.deregistered += 1;
@@ -273,7 +274,8 @@ impl Driver {
         }
     }
 
-    /// Ends one turn: the one that blocks now, or else the next that would block. See [`Poller::wake`].
+    /// Ends one turn: the one that blocks now, or else the next that would block. See
+    /// [`Poller::wake`].
     ///
     /// # Errors
     ///

@@ -33,7 +33,8 @@ pub struct Event {
 pub struct Events {
     pub(crate) buffer: sys::Buffer,
     pub(crate) woken: bool,
-    /// Scratch space of [`Driver::turn`](crate::Driver::turn), kept so that a turn allocates nothing.
+    /// Scratch space of [`Driver::turn`](crate::Driver::turn), kept so that a turn allocates
+    /// nothing.
     pub(crate) wakers: Vec<Waker>,
 }
 

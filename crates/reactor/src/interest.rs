@@ -80,7 +80,8 @@ impl fmt::Debug for Interest {
 /// How often a condition is reported.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mode {
-    /// Once per change. The user performs I/O until it would block, or keeps a note that it did not.
+    /// Once per change. The user performs I/O until it would block, or keeps a note that it did
+    /// not.
     Edge,
     /// By every wait for as long as the condition holds.
     Level,

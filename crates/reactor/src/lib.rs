@@ -2,8 +2,9 @@
 //!
 //! The crate knows nothing of tasks or schedulers. It has four layers, each usable alone:
 //!
-//! - [`Poller`]: file descriptors in, [`Event`]s out. Edge, level and oneshot triggering, nanosecond
-//!   timeouts, and a [`wake`](Poller::wake) that costs a system call only if somebody sleeps.
+//! - [`Poller`]: file descriptors in, [`Event`]s out. Edge, level and oneshot triggering,
+//!   nanosecond timeouts, and a [`wake`](Poller::wake) that costs a system call only if somebody
+//!   sleeps.
 //! - [`Driver`]: a poller with a table of [`Registration`]s. A registration remembers readiness, so
 //!   that a task asks "may I read?" with one atomic load, and wakes [`Waker`](std::task::Waker)s.
 //! - [`Wheel`]: a hierarchical timer wheel with nanosecond deadlines that never fires early.

@@ -87,9 +87,10 @@ impl Poller {
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` if `fd` is in the set, `PermissionDenied` if it is always ready and cannot be
-    /// polled, `InvalidInput` for [`Token::RESERVED`], for the poller itself and for a cycle or too
-    /// deep a nesting of pollers, `Unsupported` in a forked child, and the system's errors. The set is then as it was.
+    /// `AlreadyExists` if `fd` is in the set, `PermissionDenied` if it is always ready and cannot
+    /// be polled, `InvalidInput` for [`Token::RESERVED`], for the poller itself and for a cycle or
+    /// too deep a nesting of pollers, `Unsupported` in a forked child, and the system's errors. The
+    /// set is then as it was.
     pub fn add(&self, fd: RawFd, token: Token, interest: Interest, mode: Mode) -> io::Result<()> {
         self.check_change(token)?;
         self.selector.add(fd, token, interest, mode)
@@ -118,8 +119,8 @@ impl Poller {
     ///
     /// # Errors
     ///
-    /// `NotFound` if `fd` is not in the set, `Unsupported` in a forked child, or the system's error,
-    /// such as that of a descriptor that was closed before.
+    /// `NotFound` if `fd` is not in the set, `Unsupported` in a forked child, or the system's
+    /// error, such as that of a descriptor that was closed before.
     pub fn delete(&self, fd: RawFd) -> io::Result<()> {
         self.stamp.check_pid()?;
         self.selector.delete(fd)
@@ -139,9 +140,9 @@ impl Poller {
     /// Waits until something is ready, the timeout ends, or a wake; returns the number of events.
     ///
     /// `None` waits without limit. `Some(Duration::ZERO)` looks and returns at once, may be called
-    /// beside a wait that blocks, and neither consumes a [`wake`](Self::wake) nor robs the other of it.
-    /// Any other timeout is rounded up, never down, and one beyond the range of the clock is no limit.
-    /// A signal does not end the wait.
+    /// beside a wait that blocks, and neither consumes a [`wake`](Self::wake) nor robs the other of
+    /// it. Any other timeout is rounded up, never down, and one beyond the range of the clock is no
+    /// limit. A signal does not end the wait.
     ///
     /// Zero events do not mean that the timeout ended: compare with the clock. Several threads may
     /// wait at once; each event goes to one of them in [`Mode::Edge`] and the oneshot modes.
@@ -155,9 +156,10 @@ impl Poller {
 
     /// Waits as [`wait`](Self::wait) does, after a last look at the caller's own queues.
     ///
-    /// `may_sleep` is called once the wait has announced that it is about to sleep: whoever produces
-    /// work after that call and then calls [`wake`](Self::wake) ends the wait. If it returns false,
-    /// the wait does not block. It is not called when the wait would not block anyway.
+    /// `may_sleep` is called once the wait has announced that it is about to sleep: whoever
+    /// produces work after that call and then calls [`wake`](Self::wake) ends the wait. If it
+    /// returns false, the wait does not block. It is not called when the wait would not block
+    /// anyway.
     ///
     /// # Errors
     ///
@@ -174,13 +176,14 @@ impl Poller {
             self.look(events)
         } else if self.word.enter_sleep() {
             let asleep = Asleep(&self.word);
-            let result = if may_sleep() {
-                self.sleep(events, timeout)
+            if may_sleep() {
+                let result = self.sleep(events, timeout);
+                events.woken = asleep.leave();
+                result
             } else {
+                events.woken = asleep.leave();
                 self.look(events)
-            };
-            events.woken = asleep.leave();
-            result
+            }
         } else {
             events.woken = true;
             self.look(events)
@@ -226,7 +229,8 @@ impl Poller {
                     return Ok(events.len());
                 }
             }
-            // A signal, the end of the timeout, or of the part of it that the kernel could represent.
+            // A signal, the end of the timeout, or of the part of it that the kernel could
+            // represent.
             left = match deadline {
                 None => None,
                 Some(deadline) => match deadline.checked_duration_since(Instant::now()) {
@@ -239,9 +243,9 @@ impl Poller {
 
     /// Ends one wait: the one that blocks now, or else the next that would block.
     ///
-    /// Wakes that nobody consumed yet merge into one. If no thread sleeps, or a wake is under way, this is one
-    /// atomic operation; otherwise one `write`. What the caller wrote before is visible to the thread
-    /// that consumes the wake.
+    /// Wakes that nobody consumed yet merge into one. If no thread sleeps, or a wake is under way,
+    /// this is one atomic operation; otherwise one `write`. What the caller wrote before is visible
+    /// to the thread that consumes the wake.
     ///
     /// # Errors
     ///
@@ -287,7 +291,8 @@ impl Poller {
         self.selector.delete(fd)
     }
 
-    /// Replaces the kernel's set by one of `members` alone. The caller sees to it that the set is not changed meanwhile.
+    /// Replaces the kernel's set by one of `members` alone. The caller sees to it that the set is
+    /// not changed meanwhile.
     pub(crate) fn rebuild(
         &self,
         members: impl Iterator<Item = (RawFd, Token, Interest)>,

@@ -1,4 +1,5 @@
-//! [`Registration`]: one descriptor's place in a driver, and [`Readiness`], the future that waits on it.
+//! [`Registration`]: one descriptor's place in a driver, and [`Readiness`], the future that waits
+//! on it.
 
 use std::fmt;
 use std::future::Future;
@@ -13,18 +14,20 @@ use crate::token::Token;
 
 /// A descriptor registered with a [`Driver`]; dropping it deregisters the descriptor.
 ///
-/// Shared by reference: any number of tasks may wait in each direction at once. The recipe is to try
-/// first, and to wait only after `WouldBlock`:
+/// Shared by reference: any number of tasks may wait in each direction at once. The recipe is to
+/// try first, and to wait only after `WouldBlock`:
 ///
 /// 1. [`ready`](Self::ready) takes a snapshot;
 /// 2. the operation is tried;
-/// 3. if it would block, [`clear_ready`](Self::clear_ready) forgets the readiness of the snapshot, and only that;
-/// 4. [`readiness`](Self::readiness) or [`poll_ready`](Self::poll_ready) waits for news; then again from 1.
+/// 3. if it would block, [`clear_ready`](Self::clear_ready) forgets the readiness of the snapshot,
+///    and only that;
+/// 4. [`readiness`](Self::readiness) or [`poll_ready`](Self::poll_ready) waits for news; then again
+///    from 1.
 ///
 /// [`poll_io`](Self::poll_io) and [`io`](Self::io) are that recipe.
 ///
-/// The registration does not own the descriptor: keep it beside its owner, declared first so that it is
-/// dropped first.
+/// The registration does not own the descriptor: keep it beside its owner, declared first so that
+/// it is dropped first.
 pub struct Registration {
     driver: Arc<Driver>,
     token: Token,
@@ -77,9 +80,10 @@ impl Registration {
 
     /// Waits until an operation in `direction` is worth trying.
     ///
-    /// The future queues at its first poll. Waiters are woken first come, first served, one per event; one that
-    /// is woken and dropped passes its turn on. Completing does not consume readiness: that is
-    /// [`clear_ready`](Self::clear_ready)'s. With one waiter in a direction nothing is allocated.
+    /// The future queues at its first poll. Waiters are woken first come, first served, one per
+    /// event; one that is woken and dropped passes its turn on. Completing does not consume
+    /// readiness: that is [`clear_ready`](Self::clear_ready)'s. With one waiter in a direction
+    /// nothing is allocated.
     pub fn readiness(&self, direction: Direction) -> Readiness<'_> {
         Readiness {
             registration: self,
@@ -88,8 +92,8 @@ impl Registration {
         }
     }
 
-    /// Polls for readiness without a future. Of several tasks that call this for one direction, only
-    /// the last one is woken; use [`readiness`](Self::readiness) for more.
+    /// Polls for readiness without a future. Of several tasks that call this for one direction,
+    /// only the last one is woken; use [`readiness`](Self::readiness) for more.
     #[inline]
     pub fn poll_ready(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<Ready> {
         self.slot().poll_untracked(direction, cx.waker())
@@ -155,8 +159,8 @@ impl Registration {
         }
     }
 
-    /// Ends waiting for good: everybody who waits now or later, in either direction, is told at once
-    /// that it was [shut down](Ready::is_shut_down). The descriptor stays registered.
+    /// Ends waiting for good: everybody who waits now or later, in either direction, is told at
+    /// once that it was [shut down](Ready::is_shut_down). The descriptor stays registered.
     pub fn shutdown_waiters(&self) {
         let mut wakers = Vec::new();
         self.slot().shut_down(self.token.generation(), &mut wakers);
@@ -169,8 +173,9 @@ impl Registration {
     ///
     /// # Errors
     ///
-    /// `Unsupported` in a forked child, where nothing happens. Otherwise the system's error if the kernel did not
-    /// know the descriptor, which was closed too early then; the registration has ended all the same.
+    /// `Unsupported` in a forked child, where nothing happens. Otherwise the system's error if the
+    /// kernel did not know the descriptor, which was closed too early then; the registration has
+    /// ended all the same.
     pub fn deregister(&self) -> io::Result<()> {
         self.driver.deregister(self.token)
     }

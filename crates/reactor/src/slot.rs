@@ -10,18 +10,19 @@
 //! Invariants:
 //! 1. Events are applied under the lock, after comparing generations: a late event of a former
 //!    tenant changes nothing.
-//! 2. Each applied event raises the tick. `clear` takes READY away only if the tick is still the one
-//!    its caller saw *before* it tried the operation; otherwise news arrived in between and stays.
-//!    The tick has 32 bits and belongs to one direction: a shorter one comes round within reach, a
-//!    shared one is raised by the other direction's traffic and never lets `clear` succeed.
-//! 3. CLOSED, ERROR and SHUT_DOWN stay until the tenant changes. CLOSED and SHUT_DOWN make a direction ready for
-//!    good; ERROR alone does not, since a UDP socket gets over it.
+//! 2. Each applied event raises the tick. `clear` takes READY away only if the tick is still the
+//!    one its caller saw *before* it tried the operation; otherwise news arrived in between and
+//!    stays. The tick has 32 bits and belongs to one direction: a shorter one comes round within
+//!    reach, a shared one is raised by the other direction's traffic and never lets `clear`
+//!    succeed.
+//! 3. CLOSED, ERROR and SHUT_DOWN stay until the tenant changes. CLOSED and SHUT_DOWN make a
+//!    direction ready for good; ERROR alone does not, since a UDP socket gets over it.
 //! 4. A waiter queues only after it saw, under the lock, that the direction is not ready.
 //!    WAITERS is set exactly while the queue is not empty; it changes under the lock.
 //! 5. If a direction is ready and somebody queues, somebody else has been woken and neither been
 //!    polled nor dropped since: it holds the *baton*. It passes the baton on when it is polled and
-//!    finds the direction ready, or when it is dropped. So an event wakes one waiter, in the order of
-//!    arrival, and no readiness is left over while somebody sleeps.
+//!    finds the direction ready, or when it is dropped. So an event wakes one waiter, in the order
+//!    of arrival, and no readiness is left over while somebody sleeps.
 //! 6. Wakers are called, cloned and dropped only without the lock.
 
 use std::fmt;
@@ -197,8 +198,8 @@ impl Slot {
         tenant.generation
     }
 
-    /// Ends the tenancy: raises the generation, shuts both directions down, and hands out the wakers.
-    /// Returns false if `generation` is not the tenant's.
+    /// Ends the tenancy: raises the generation, shuts both directions down, and hands out the
+    /// wakers. Returns false if `generation` is not the tenant's.
     pub fn close(&self, generation: u32, wakers: &mut Vec<Waker>) -> bool {
         let mut tenant = self.tenant.lock();
         if tenant.generation != generation || !tenant.live {
@@ -259,8 +260,8 @@ impl Slot {
             let queue = &mut tenant.waiters[direction as usize];
             pop_baton_holder(queue, wakers);
             let waiters = if queue.is_empty() { 0 } else { WAITERS };
-            // Release: pairs with the Acquire in `ready`; what this thread learned with the event is
-            // visible to whom it makes ready.
+            // Release: pairs with the Acquire in `ready`; what this thread learned with the event
+            // is visible to whom it makes ready.
             let _ = self.words[direction as usize].fetch_update(
                 Ordering::Release,
                 Ordering::Relaxed,

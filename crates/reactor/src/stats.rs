@@ -28,7 +28,8 @@ pub struct DriverStats {
     pub deregistered: u64,
     /// Events dropped because their registration had ended.
     pub stale_events: u64,
-    /// Times the kernel's set was rebuilt to get rid of a descriptor closed before its registration.
+    /// Times the kernel's set was rebuilt to get rid of a descriptor closed before its
+    /// registration.
     pub rebuilds: u64,
 }
 

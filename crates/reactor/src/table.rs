@@ -1,12 +1,14 @@
 //! The table of slots: grows in chunks that never move, and is read without a lock.
 //!
 //! Invariants:
-//! 1. A slot's address and its existence are stable from its first use until the table is dropped, so an
-//!    event of any age may look its slot up.
-//! 2. Indices are given out by one caller at a time (the driver's registry lock); `get` needs no lock.
+//! 1. A slot's address and its existence are stable from its first use until the table is dropped,
+//!    so an event of any age may look its slot up.
+//! 2. Indices are given out by one caller at a time (the driver's registry lock); `get` needs no
+//!    lock.
 //!
-//! Three levels: a root of 256 shelves, a shelf of 512 chunks, a chunk of 64 slots: 8,388,608 slots, more than
-//! the kernel gives one process descriptors. A chunk is 7 KiB; an idle driver has none.
+//! Three levels: a root of 256 shelves, a shelf of 512 chunks, a chunk of 64 slots: 8,388,608
+//! slots, more than the kernel gives one process descriptors. A chunk is 7 KiB; an idle driver has
+//! none.
 
 use std::sync::OnceLock;
 
@@ -41,7 +43,8 @@ impl Table {
         self.root.get(shelf)?.get()?.get(chunk)?.get()?.get(slot)
     }
 
-    /// Returns the slot, making its chunk if need be. `index` is below [`CAPACITY`](Self::CAPACITY).
+    /// Returns the slot, making its chunk if need be. `index` is below
+    /// [`CAPACITY`](Self::CAPACITY).
     pub(crate) fn get_or_make(&self, index: u32) -> &Slot {
         let (shelf, chunk, slot) = split(index);
         let shelf = self.root[shelf].get_or_init(|| (0..SHELF).map(|_| OnceLock::new()).collect());

@@ -4,9 +4,9 @@ use std::fmt;
 
 /// What an [`Event`](crate::Event) is delivered under: a slot index and a generation, 32 bits each.
 ///
-/// A file descriptor number is reused as soon as it is closed, and an event for its former owner may
-/// still be on its way. The generation tells the two apart: whoever owns a slot raises it when the
-/// tenant changes and drops events that carry an old one. [`Driver`](crate::Driver) does this;
+/// A file descriptor number is reused as soon as it is closed, and an event for its former owner
+/// may still be on its way. The generation tells the two apart: whoever owns a slot raises it when
+/// the tenant changes and drops events that carry an old one. [`Driver`](crate::Driver) does this;
 /// users of a bare [`Poller`](crate::Poller) may give the two halves any meaning.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(transparent)]

@@ -2,7 +2,8 @@
 //!
 //! Invariants (the caller holds the slot's lock throughout):
 //! 1. `rest` is empty if `first` is.
-//! 2. Ids in the queue differ. [`POLLED`] is the one entry that stands for every caller of `poll_ready`.
+//! 2. Ids in the queue differ. [`POLLED`] is the one entry that stands for every caller of
+//!    `poll_ready`.
 //!
 //! No waker is called, cloned or dropped here: what leaves the queue is returned, for the caller to
 //! deal with after it released the lock.

@@ -37,8 +37,8 @@ impl WakeWord {
         WakeWord(AtomicU32::new(0))
     }
 
-    /// Announces sleep. Returns false if a wake was waiting: it is consumed, and the caller must not
-    /// block. After true the caller must call [`leave_sleep`](Self::leave_sleep).
+    /// Announces sleep. Returns false if a wake was waiting: it is consumed, and the caller must
+    /// not block. After true the caller must call [`leave_sleep`](Self::leave_sleep).
     #[must_use]
     pub fn enter_sleep(&self) -> bool {
         let mut word = self.0.load(Ordering::Relaxed); // Relaxed: only a guess for the exchange.
@@ -94,7 +94,8 @@ impl WakeWord {
         word & NOTIFIED == 0 && word & SLEEPERS != 0
     }
 
-    /// Tells a wait that did not block and received the wake event whether a sleeper still needs it.
+    /// Tells a wait that did not block and received the wake event whether a sleeper still needs
+    /// it.
     #[must_use]
     pub fn must_forward(&self) -> bool {
         // AcqRel: a read-modify-write reads the latest value, which a plain load need not.

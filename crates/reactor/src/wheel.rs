@@ -1,26 +1,27 @@
 //! [`Wheel`]: a hierarchical timer wheel.
 //!
 //! After Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (SOSP 1987), scheme 7. Time is
-//! counted in nanoseconds and cut into ticks of 2¹⁶ ns (65.5 µs). Six levels of 256 slots cover all 48
-//! bits of a tick number: level 0 holds one tick per slot, each further level 256 times as many.
+//! counted in nanoseconds and cut into ticks of 2¹⁶ ns (65.5 µs). Six levels of 256 slots cover all
+//! 48 bits of a tick number: level 0 holds one tick per slot, each further level 256 times as many.
 //!
 //! Invariants:
-//! 1. `tick` is the current tick. An entry due in it or before sits in level 0, in the current tick's
-//!    slot. Any other sits at the level of the highest byte in which its tick differs from the
-//!    current one, in the slot that this byte of its tick names. So everything on a level is due
-//!    before anything on a higher one, and all slots in use lie ahead of the current one.
+//! 1. `tick` is the current tick. An entry due in it or before sits in level 0, in the current
+//!    tick's slot. Any other sits at the level of the highest byte in which its tick differs from
+//!    the current one, in the slot that this byte of its tick names. So everything on a level is
+//!    due before anything on a higher one, and all slots in use lie ahead of the current one.
 //! 2. The current tick enters a slot of a higher level only by moving that slot's entries down.
 //!    Lists are first in, first out, and a move keeps the order, so entries with equal deadlines
-//!    always stand in the order of their insertion: the later one can reach a lower level only after
-//!    the earlier one was moved there.
-//! 3. A slot's `earliest` is at most the deadline of each of its entries, and equals the least one if
-//!    none has been cancelled since the slot was last filled or searched.
+//!    always stand in the order of their insertion: the later one can reach a lower level only
+//!    after the earlier one was moved there.
+//! 3. A slot's `earliest` is at most the deadline of each of its entries, and equals the least one
+//!    if none has been cancelled since the slot was last filled or searched.
 //! 4. A slot's bit in `used` is set exactly while its list is not empty.
-//! 5. Each timer has a serial number of its own. A key names a timer only while the entry at its index
-//!    is in use and carries its serial number, so a key of a fired timer names nothing for good.
+//! 5. Each timer has a serial number of its own. A key names a timer only while the entry at its
+//!    index is in use and carries its serial number, so a key of a fired timer names nothing for
+//!    good.
 //!
-//! Entries live in one vector and are linked by index; freed ones are linked into a free list. Nothing
-//! here runs user code: payloads are moved in and out.
+//! Entries live in one vector and are linked by index; freed ones are linked into a free list.
+//! Nothing here runs user code: payloads are moved in and out.
 
 use std::fmt;
 
@@ -77,9 +78,10 @@ const EMPTY: List = List {
 
 /// Timers, each a deadline in nanoseconds and a payload such as a [`Waker`](std::task::Waker).
 ///
-/// Arming, cancelling and moving a timer take constant time; a timer is touched once per level that it
-/// sinks through, at most once for a deadline within 4 s. A cancelled timer frees its place at once,
-/// and its payload is returned. Nothing is allocated while there are no more timers than there once were.
+/// Arming, cancelling and moving a timer take constant time. A timer is touched again each time it
+/// sinks to a lower level: at most twice for a deadline within 4 s, five times for any. A cancelled
+/// timer frees its place at once, and its payload is returned. Nothing is allocated while there are
+/// no more timers than there once were.
 ///
 /// The wheel has no clock and no lock of its own. Deadlines and [`advance`](Self::advance) count
 /// nanoseconds since an epoch that its owner chose; [`Clock`](crate::Clock) is one. A timer never
@@ -143,7 +145,8 @@ impl<T> Wheel<T> {
         self.len == 0
     }
 
-    /// Arms a timer. One whose deadline has passed is handed out by the next [`advance`](Self::advance).
+    /// Arms a timer. One whose deadline has passed is handed out by the next
+    /// [`advance`](Self::advance).
     ///
     /// # Panics
     ///
@@ -189,8 +192,8 @@ impl<T> Wheel<T> {
         payload
     }
 
-    /// Moves a timer to another deadline. Among equal deadlines it counts as inserted now. Returns false if it fired
-    /// or was cancelled before.
+    /// Moves a timer to another deadline. Among equal deadlines it counts as inserted now. Returns
+    /// false if it fired or was cancelled before.
     pub fn reset(&mut self, key: TimerKey, deadline_ns: u64) -> bool {
         if !self.is_armed(key) {
             return false;
@@ -220,9 +223,9 @@ impl<T> Wheel<T> {
     /// Returns the time at which to call [`advance`](Self::advance) next, or `None` without timers.
     ///
     /// Never later than the next deadline, and equal to it unless the timer it belonged to was
-    /// cancelled or moved. Then it may name that former deadline once: advancing to it finds nothing and corrects the
-    /// bound, so cancelling a timer causes at most one wake-up for nothing, and none
-    /// if the timer had its slot of the wheel to itself.
+    /// cancelled or moved. Then it may name that former deadline once: advancing to it finds
+    /// nothing and corrects the bound, so cancelling a timer causes at most one wake-up for
+    /// nothing, and none if the timer had its slot of the wheel to itself.
     #[must_use]
     pub fn next_deadline(&self) -> Option<u64> {
         let (level, slot) = self.first_used()?;
@@ -232,8 +235,8 @@ impl<T> Wheel<T> {
     /// Moves the time to `now_ns` and appends the payloads of all timers due by then to `due`: by
     /// deadline, equal ones in the order of insertion. Returns how many.
     ///
-    /// Time does not run backwards: after a `now_ns` below an earlier one, timers armed meanwhile are still
-    /// handed out in time.
+    /// Time does not run backwards: after a `now_ns` below an earlier one, timers armed meanwhile
+    /// are still handed out in time.
     pub fn advance(&mut self, now_ns: u64, due: &mut Vec<T>) -> usize {
         let target = (now_ns >> TICK_BITS).max(self.tick);
         let before = self.len;
@@ -258,7 +261,8 @@ impl<T> Wheel<T> {
         before - self.len
     }
 
-    /// Makes `target` the current tick, moving down what it enters. All entries are due later than now.
+    /// Makes `target` the current tick, moving down what it enters. All entries are due later than
+    /// now.
     fn enter(&mut self, target: u64) {
         while let Some((level, slot)) = self.first_used() {
             let start = self.slot_start(level, slot);

@@ -1,5 +1,5 @@
-//! Cancelling a timer against firing it, the wheel being used as a scheduler uses it: behind a lock,
-//! the payloads run after it is released.
+//! Cancelling a timer against firing it, the wheel being used as a scheduler uses it: behind a
+//! lock, the payloads run after it is released.
 #![cfg(weftwork_loom)]
 
 use weftwork_core::sync::{Arc, Mutex, thread};

@@ -251,6 +251,37 @@ fn a_pidfd_reports_the_exit_and_tolerates_being_reaped() {
 }
 
 #[test]
+fn a_pidfd_does_not_take_a_stopped_child_for_a_dead_one() {
+    watched(|| {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let id = child.id() as libc::pid_t;
+        // SAFETY: pidfd_open takes no pointers.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, id, 0) };
+        let pidfd = support::own(fd as libc::c_int);
+        let mut watch = Watch::on(&pidfd);
+        for (signal, option) in [
+            (libc::SIGSTOP, libc::WSTOPPED),
+            (libc::SIGCONT, libc::WCONTINUED),
+        ] {
+            // SAFETY: the child has not been reaped, so the number is its own; the information
+            // struct is valid as zeroes and outlives the call, which leaves the child to be waited
+            // for again.
+            unsafe {
+                assert_eq!(libc::kill(id, signal), 0);
+                let mut info: libc::siginfo_t = std::mem::zeroed();
+                let which = libc::P_PID;
+                let waited = libc::waitid(which, id as libc::id_t, &raw mut info, option);
+                assert_eq!(waited, 0);
+            }
+            assert_eq!(watch.now(), "");
+        }
+        drop(child.stdin.take());
+        assert!(watch.next().contains('R'));
+        assert!(child.wait().unwrap().success());
+    });
+}
+
+#[test]
 fn oneshot_reports_once_and_modify_reports_what_still_holds() {
     watched(|| {
         for mode in [Mode::Oneshot, Mode::EdgeOneshot] {
@@ -336,7 +367,8 @@ fn a_terminal_whose_other_side_left_gives_all_its_output_and_then_the_end() {
     watched(|| {
         let (mut main, mut other) = (-1, -1);
         let null = std::ptr::null_mut();
-        // SAFETY: the first two arguments point to integers that outlive the call; the others may be null.
+        // SAFETY: the first two arguments point to integers that outlive the call; the others may
+        // be null.
         let made = unsafe { libc::openpty(&mut main, &mut other, null, null.cast(), null.cast()) };
         support::check(made).unwrap();
         // SAFETY: both descriptors were made just now and nobody else owns them.

@@ -277,7 +277,8 @@ impl std::task::Wake for Replace {
         let (index, number) = (registration.token().index(), fd.as_raw_fd());
         drop(registration);
         let (near, far) = UnixStream::pair().unwrap();
-        // SAFETY: dup3 takes no pointers; the number that it replaces is `fd`'s, which goes on owning it.
+        // SAFETY: dup3 takes no pointers; the number that it replaces is `fd`'s, which goes on
+        // owning it.
         let moved = unsafe { libc::dup3(near.as_raw_fd(), number, libc::O_CLOEXEC) };
         assert_eq!(support::check(moved).unwrap(), number);
         let heir = self.driver.register(number, Interest::DUPLEX).unwrap();

@@ -273,8 +273,8 @@ fn signals_neither_shorten_a_wait_nor_lengthen_it_nor_spoil_wakes() {
     }
     with_watchdog(Duration::from_secs(60), || {
         let handler: extern "C" fn(libc::c_int) = count;
-        // SAFETY: a sigaction of zeroes is valid; the handler only adds to an atomic, and the structs
-        // outlive the call.
+        // SAFETY: a sigaction of zeroes is valid; the handler only adds to an atomic, and the
+        // structs outlive the call.
         let set = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = handler as usize;

@@ -3,17 +3,18 @@
 //! Invariants:
 //! 1. The set's descriptor and the eventfd live as long as the `Selector` and are close-on-exec.
 //! 2. The eventfd is registered edge-triggered and never read: each write is an edge of its own, so
-//!    a wake is one `write` and the wake-up costs no `read`. Only a counter about to overflow is read.
+//!    a wake is one `write` and the wake-up costs no `read`. Only a counter about to overflow is
+//!    read.
 //! 3. `epoll_pwait2` is asked for once per process; where it is missing or forbidden, timeouts are
 //!    counted in milliseconds, rounded up.
 //!
 //! # From masks to events
 //!
 //! A kernel mask says more than one bit at a time, and not always the bit one expects: a pipe whose
-//! writer left reports `HUP` alone, one whose reader left `ERR` alone, an ICMP error on a UDP socket
-//! `OUT | ERR`. So `HUP` and `ERR` make both directions ready. `HUP` means that both directions are
-//! closed, with one exception: a TCP socket that was never connected says `OUT | HUP` without `IN`,
-//! and must not be taken for dead.
+//! writer left reports `HUP` alone, one whose reader left `ERR` alone, an ICMP error on a UDP
+//! socket `OUT | ERR`. So `HUP` and `ERR` make both directions ready. `HUP` means that both
+//! directions are closed, with one exception: a TCP socket that was never connected says `OUT |
+//! HUP` without `IN`, and must not be taken for dead.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -119,13 +120,13 @@ impl Selector {
                 mask(interest, mode),
                 token,
             ) {
-                // Another descriptor closed too early: it could not have been waited for any more.
-                Err(e) if e.raw_os_error() == Some(libc::EBADF) => {}
+                // Another descriptor closed too early: nothing comes from it any more.
+                Err(e) if matches!(e.raw_os_error(), Some(libc::EBADF | libc::EPERM)) => {}
                 result => result?,
             }
         }
-        // SAFETY: dup3 takes no pointers. Both numbers are open, and the second one is ours: what it
-        // named is closed, what it names now is an epoll set like before.
+        // SAFETY: dup3 takes no pointers. Both numbers are open, and the second one is ours: what
+        // it named is closed, what it names now is an epoll set like before.
         check(unsafe { libc::dup3(fresh.as_raw_fd(), self.epoll.as_raw_fd(), libc::O_CLOEXEC) })
             .map(drop)
     }
@@ -317,10 +318,10 @@ fn epoll_pwait2(
         nanoseconds: i64::from(timeout.subsec_nanos()),
     };
     let no_mask = std::ptr::null::<libc::c_void>();
-    // SAFETY: epoll_pwait2(epfd, events, maxevents, timeout, sigmask, sigsetsize): `events` points to
-    // `events.len()` writable events (`Buffer` and the probe keep that within 1..=MAX_EVENTS) and
-    // `limit` to a timespec of the kernel's layout; both outlive the call. The signal mask is null,
-    // so none is read.
+    // SAFETY: epoll_pwait2(epfd, events, maxevents, timeout, sigmask, sigsetsize): `events` points
+    // to `events.len()` writable events (`Buffer` and the probe keep that within 1..=MAX_EVENTS)
+    // and `limit` to a timespec of the kernel's layout; both outlive the call. The signal mask is
+    // null, so none is read.
     let found = unsafe {
         libc::syscall(
             libc::SYS_epoll_pwait2,
@@ -340,8 +341,8 @@ fn epoll_pwait2(
 }
 
 fn epoll_wait(epoll: RawFd, events: &mut [libc::epoll_event], timeout: i32) -> io::Result<usize> {
-    // SAFETY: `events` points to `events.len()` writable events, within 1..=MAX_EVENTS, that outlive
-    // the call.
+    // SAFETY: `events` points to `events.len()` writable events, within 1..=MAX_EVENTS, that
+    // outlive the call.
     let found = check(unsafe {
         libc::epoll_wait(
             epoll,
@@ -364,8 +365,8 @@ fn epoll_ctl(
         events,
         u64: token.0,
     };
-    // SAFETY: epoll_ctl takes descriptor numbers, which it checks itself, and a pointer to one event
-    // that it only reads during the call; `event` lives across it.
+    // SAFETY: epoll_ctl takes descriptor numbers, which it checks itself, and a pointer to one
+    // event that it only reads during the call; `event` lives across it.
     check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), operation, fd, &raw mut event) }).map(drop)
 }
 

@@ -4,8 +4,8 @@
 //! parent's registration away. So a reactor stamps itself at birth and refuses to work in a child.
 //!
 //! The check on hot paths is one load: a handler registered with `pthread_atfork` counts forks in
-//! the child. Paths that change the kernel's set also compare process ids, which costs a system call
-//! next to another one and notices children made by a bare `clone`.
+//! the child. Paths that change the kernel's set also compare process ids, which costs a system
+//! call next to another one and notices children made by a bare `clone`.
 
 use std::io;
 use std::process;
@@ -34,8 +34,8 @@ impl ForkStamp {
         HANDLER.call_once(|| {
             // SAFETY: pthread_atfork takes function pointers that stay valid, and `count_fork` is a
             // function of this program. The handler only touches an atomic, which is
-            // async-signal-safe as a fork child of a threaded program requires. A failure (no memory)
-            // leaves the process id check, so its result may be ignored.
+            // async-signal-safe as a fork child of a threaded program requires. A failure (no
+            // memory) leaves the process id check, so its result may be ignored.
             unsafe { libc::pthread_atfork(None, None, Some(count_fork)) };
         });
         ForkStamp {
