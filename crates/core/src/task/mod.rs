@@ -26,6 +26,7 @@ pub use raw::{RawTask, TaskRef};
 
 use header::Header;
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 
 /// The right to run a task once: what queues hold.
@@ -40,6 +41,9 @@ pub struct Task(NonNull<Header>);
 unsafe impl Send for Task {}
 // SAFETY: a shared reference gives access to the header's atomics and immutable fields alone.
 unsafe impl Sync for Task {}
+// A panic of the task does not leave `run`, and the state word is never left half changed.
+impl UnwindSafe for Task {}
+impl RefUnwindSafe for Task {}
 
 /// Takes a future's task back when it has been woken, to run it once more.
 pub trait Schedule {

@@ -8,7 +8,7 @@ use super::state::Wake;
 #[cfg(weftwork_canary)]
 use crate::canary::{self, Step};
 use std::fmt;
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -23,6 +23,9 @@ pub struct TaskRef(NonNull<Header>);
 unsafe impl Send for TaskRef {}
 // SAFETY: as above; no method gives access to anything thread-bound.
 unsafe impl Sync for TaskRef {}
+// A panic of the task is a value here, and the state word is never left half changed.
+impl UnwindSafe for TaskRef {}
+impl RefUnwindSafe for TaskRef {}
 
 impl TaskRef {
     /// # Safety
