@@ -40,6 +40,12 @@ impl Meta {
         self
     }
 
+    /// The name, if one was given.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     pub(super) fn into_parts(self) -> (ExtSlot, &'static Location<'static>) {
         (ExtSlot::new(self.name), self.location)
     }

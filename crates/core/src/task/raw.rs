@@ -156,6 +156,13 @@ impl fmt::Debug for TaskRef {
 pub struct RawTask(pub(super) NonNull<Header>);
 
 impl RawTask {
+    /// The pointer that [`Task::into_raw`](super::Task::into_raw) would give.
+    #[inline]
+    #[must_use]
+    pub fn pointer(self) -> NonNull<()> {
+        self.0.cast()
+    }
+
     /// Makes a counted reference.
     ///
     /// # Safety
