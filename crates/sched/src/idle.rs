@@ -25,7 +25,7 @@ const SLEEPER: usize = 1 << 16;
 /// How a sleeper came to be awake again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Woken {
+pub enum Woken {
     /// By itself or its poller. It is not counted as anything now.
     Itself,
     /// By a waker, for work: it is counted as a searcher.
@@ -34,7 +34,7 @@ pub(crate) enum Woken {
 
 /// See the module's page.
 #[derive(Debug)]
-pub(crate) struct Idle {
+pub struct Idle {
     word: AtomicUsize,
     asleep: Box<[AtomicU64]>,
     workers: usize,
@@ -42,11 +42,16 @@ pub(crate) struct Idle {
 
 impl Idle {
     /// For `workers` workers, all awake and busy.
-    pub(crate) fn new(workers: usize) -> Self {
-        assert!(workers <= SEARCHER_MASK, "more workers than the idle word can count");
+    pub fn new(workers: usize) -> Self {
+        assert!(
+            workers <= SEARCHER_MASK,
+            "more workers than the idle word can count"
+        );
         Idle {
             word: AtomicUsize::new(0),
-            asleep: (0..workers.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            asleep: (0..workers.div_ceil(64))
+                .map(|_| AtomicU64::new(0))
+                .collect(),
             workers,
         }
     }
@@ -54,7 +59,7 @@ impl Idle {
     /// Says that work was published; picks the worker to wake for it, if one should be.
     #[inline]
     #[must_use]
-    pub(crate) fn wake_one(&self) -> Option<usize> {
+    pub fn wake_one(&self) -> Option<usize> {
         // SeqCst: pairs with the fence in `sleep`. One of the two sides sees the other (invariant 4).
         // Canary: without it, both may look before the other's step is visible.
         #[cfg(not(weftwork_canary))]
@@ -104,7 +109,7 @@ impl Idle {
 
     /// Asks to search. False: enough others do.
     #[must_use]
-    pub(crate) fn start_search(&self) -> bool {
+    pub fn start_search(&self) -> bool {
         // Relaxed: only the starting guess for the exchange below.
         let mut word = self.word.load(Ordering::Relaxed);
         loop {
@@ -128,13 +133,13 @@ impl Idle {
     /// The search found work. True: the caller was the last searcher, and calls
     /// [`wake_one`](Self::wake_one), because pushes deferred to it meanwhile.
     #[must_use]
-    pub(crate) fn found(&self) -> bool {
+    pub fn found(&self) -> bool {
         self.word.fetch_sub(SEARCHER, Ordering::SeqCst) & SEARCHER_MASK == SEARCHER
     }
 
     /// Counts worker `index` as asleep. It then looks into all queues once more, and sleeps or calls
     /// [`wake_up`](Self::wake_up).
-    pub(crate) fn sleep(&self, index: usize, searching: bool) {
+    pub fn sleep(&self, index: usize, searching: bool) {
         self.asleep[index / 64].fetch_or(1 << (index % 64), Ordering::SeqCst);
         let searcher = if searching { SEARCHER } else { 0 };
         self.word.fetch_add(SLEEPER - searcher, Ordering::SeqCst);
@@ -144,7 +149,7 @@ impl Idle {
     }
 
     /// Worker `index` is awake again.
-    pub(crate) fn wake_up(&self, index: usize) -> Woken {
+    pub fn wake_up(&self, index: usize) -> Woken {
         let bit = 1 << (index % 64);
         if self.asleep[index / 64].fetch_and(!bit, Ordering::SeqCst) & bit == 0 {
             return Woken::ForWork;
@@ -154,7 +159,7 @@ impl Idle {
     }
 
     /// How many workers sleep. A report.
-    pub(crate) fn sleepers(&self) -> usize {
+    pub fn sleepers(&self) -> usize {
         // Relaxed: a report.
         self.word.load(Ordering::Relaxed) / SLEEPER
     }

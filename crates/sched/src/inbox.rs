@@ -18,25 +18,28 @@ use weftwork_core::sync::atomic::{AtomicPtr, Ordering};
 
 /// The link by which something lies in an inbox or in its owner's ready ring.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub struct Link {
     next: AtomicPtr<Link>,
 }
 
 impl Link {
-    pub(crate) fn new() -> Self {
-        Link { next: AtomicPtr::new(std::ptr::null_mut()) }
+    /// A link in no list.
+    pub fn new() -> Self {
+        Link {
+            next: AtomicPtr::new(std::ptr::null_mut()),
+        }
     }
 
     /// For the owner of the node.
     #[inline]
-    pub(crate) fn next(&self) -> *mut Link {
+    pub fn next(&self) -> *mut Link {
         // Relaxed: the node was acquired as a whole, with the list it was in.
         self.next.load(Ordering::Relaxed)
     }
 
     /// For the owner of the node.
     #[inline]
-    pub(crate) fn set_next(&self, next: *mut Link) {
+    pub fn set_next(&self, next: *mut Link) {
         // Relaxed: published by the release of the list's head, or read by this thread alone.
         self.next.store(next, Ordering::Relaxed);
     }
@@ -49,13 +52,16 @@ const KICKED: *mut Link = 2 as *mut Link;
 
 /// See the module's page.
 #[derive(Debug)]
-pub(crate) struct Inbox {
+pub struct Inbox {
     head: AtomicPtr<Link>,
 }
 
 impl Inbox {
-    pub(crate) fn new() -> Self {
-        Inbox { head: AtomicPtr::new(std::ptr::null_mut()) }
+    /// An empty inbox, whose owner is awake.
+    pub fn new() -> Self {
+        Inbox {
+            head: AtomicPtr::new(std::ptr::null_mut()),
+        }
     }
 
     /// Hands a node to the owner. True: the owner slept, and the caller wakes its poller.
@@ -63,11 +69,15 @@ impl Inbox {
     /// # Safety
     /// The node is alive and in no list until the owner has taken it out.
     #[must_use]
-    pub(crate) unsafe fn push(&self, node: NonNull<Link>) -> bool {
+    pub unsafe fn push(&self, node: NonNull<Link>) -> bool {
         // Relaxed: only the starting guess for the exchange below.
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
-            let next = if is_list(head) { head } else { std::ptr::null_mut() };
+            let next = if is_list(head) {
+                head
+            } else {
+                std::ptr::null_mut()
+            };
             // SAFETY: alive, says the caller, and ours until the exchange succeeds.
             unsafe { node.as_ref() }.set_next(next);
             // Canary: a pusher that finds the owner awake and stores its list unchecked.
@@ -92,14 +102,16 @@ impl Inbox {
 
     /// Makes the owner look around. True: it slept, and the caller wakes its poller.
     #[must_use]
-    pub(crate) fn kick(&self) -> bool {
+    pub fn kick(&self) -> bool {
         // Relaxed: only the starting guess for the exchange below.
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
             let next = if is_list(head) { head } else { KICKED };
             // Release: publishes what was done before the kick, even when a list is there already
             // (partner: `take`).
-            match self.head.compare_exchange_weak(head, next, Ordering::Release, Ordering::Relaxed)
+            match self
+                .head
+                .compare_exchange_weak(head, next, Ordering::Release, Ordering::Relaxed)
             {
                 Ok(_) => return head == ASLEEP,
                 Err(seen) => head = seen,
@@ -109,23 +121,28 @@ impl Inbox {
 
     /// Announces that the owner is going to sleep. False: there is something to take.
     #[must_use]
-    pub(crate) fn announce_sleep(&self) -> bool {
+    pub fn announce_sleep(&self) -> bool {
         // AcqRel: the release orders the owner's last look at the queues before the announcement
         // for those who find it; the acquire is for symmetry with `take` on failure.
         self.head
-            .compare_exchange(std::ptr::null_mut(), ASLEEP, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(
+                std::ptr::null_mut(),
+                ASLEEP,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            )
             .is_ok()
     }
 
     /// Whether there may be something to take. Never false for long after a push.
     #[inline]
-    pub(crate) fn has_mail(&self) -> bool {
+    pub fn has_mail(&self) -> bool {
         // Relaxed: a hint, read by the owner before it takes.
         !self.head.load(Ordering::Relaxed).is_null()
     }
 
     /// Takes everything, oldest first, and ends the owner's sleep. `None`: there was no node.
-    pub(crate) fn take(&self) -> Option<NonNull<Link>> {
+    pub fn take(&self) -> Option<NonNull<Link>> {
         // Acquire: pairs with the releases in `push` and `kick`.
         let head = self.head.swap(std::ptr::null_mut(), Ordering::Acquire);
         if !is_list(head) {

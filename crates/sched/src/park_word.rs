@@ -27,21 +27,22 @@ const TOKEN: u64 = 1 << 33;
 
 /// See the module's page.
 #[derive(Debug)]
-pub(crate) struct ParkWord(AtomicU64);
+pub struct ParkWord(AtomicU64);
 
 /// The word as the owner last saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seen(u64);
+pub struct Seen(u64);
 
 impl Seen {
     /// The user-level tokens given so far, to tell whether one came since.
-    pub(crate) fn tokens(self) -> u32 {
+    pub fn tokens(self) -> u32 {
         (self.0 >> 33) as u32
     }
 }
 
 impl ParkWord {
-    pub(crate) fn new() -> Self {
+    /// The word of a carrier that runs, without wakes so far.
+    pub fn new() -> Self {
         ParkWord(AtomicU64::new(0))
     }
 
@@ -50,11 +51,16 @@ impl ParkWord {
     /// # Errors
     /// There was a wake since `seen`: the word as it is now. The owner does not sleep.
     #[inline]
-    pub(crate) fn begin_park(&self, seen: Seen) -> Result<(), Seen> {
+    pub fn begin_park(&self, seen: Seen) -> Result<(), Seen> {
         // Acquire on failure: pairs with the release in `wake`, so that what was done before the
         // wake is seen. Relaxed on success: it publishes nothing that the waker reads.
         self.0
-            .compare_exchange(seen.0, seen.0 | PARKED, Ordering::Relaxed, Ordering::Acquire)
+            .compare_exchange(
+                seen.0,
+                seen.0 | PARKED,
+                Ordering::Relaxed,
+                Ordering::Acquire,
+            )
             .map(drop)
             .map_err(Seen)
     }
@@ -62,14 +68,14 @@ impl ParkWord {
     /// Wakes. True: the carrier was parked, and the caller makes it ready (invariant 2).
     #[inline]
     #[must_use]
-    pub(crate) fn wake(&self) -> bool {
+    pub fn wake(&self) -> bool {
         self.add(0)
     }
 
     /// Leaves a user-level token and wakes, as [`wake`](Self::wake).
     #[inline]
     #[must_use]
-    pub(crate) fn unpark(&self) -> bool {
+    pub fn unpark(&self) -> bool {
         self.add(TOKEN)
     }
 
@@ -101,13 +107,13 @@ impl ParkWord {
 
     /// Looks at the word: every wake before this is seen, with what was done before it.
     #[inline]
-    pub(crate) fn observe(&self) -> Seen {
+    pub fn observe(&self) -> Seen {
         // Acquire: pairs with the release in `add`.
         Seen(self.0.load(Ordering::Acquire))
     }
 
     /// Whether the owner announced a park that no wake has ended.
-    pub(crate) fn is_parked(&self) -> bool {
+    pub fn is_parked(&self) -> bool {
         // Relaxed: a report, or the owner's own look.
         self.0.load(Ordering::Relaxed) & PARKED != 0
     }

@@ -1,0 +1,331 @@
+//! Carriers: stacks that run the scheduler's loop, and the tasks that block on them.
+//!
+//! A carrier is a control block at the top of a stack of its own. It runs its worker's loop; the loop
+//! calls tasks; a task that waits leaves together with its carrier, and another carrier goes on with
+//! the loop. The control block is what a waker points to.
+//!
+//! ```text
+//!   stack.top()  ->+------------------+
+//!                  | Carrier          |  this struct
+//!                  +------------------+
+//!                  | carrier_main     |  the loop's frame
+//!                  | ... the task     |
+//!                  v                  v
+//! ```
+//!
+//! Invariants
+//! 1. A started carrier is resumed by its worker's thread alone, for its whole life.
+//! 2. The fields in `Cell`s belong to that thread. `link` belongs to whoever made the carrier ready,
+//!    until the worker has taken it. `word`, `refs`, `home` and `waker` are for everybody.
+//! 3. References: one for the worker, from creation until the carrier has left its stack for ever,
+//!    and one per waker or `CarrierRef`. The stack goes back to its pool when the last one goes, so
+//!    a late waker finds memory that is still a carrier: at worst it wakes another task for nothing.
+
+use crate::home::Home;
+use crate::inbox::Link;
+use crate::park_word::{ParkWord, Seen};
+use crate::shared::Shared;
+use crate::worker;
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::task::{RawWaker, RawWakerVTable, Waker};
+use weftwork_core::sync::Arc;
+use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
+use weftwork_core::task::RawTask;
+use weftwork_core::wait::Site;
+use weftwork_fiber::{Context, Entry, SizeClass, Stack, StackError};
+
+/// See the module's page.
+#[repr(C, align(64))]
+pub(crate) struct Carrier {
+    /// First, so that a link is its carrier.
+    pub(crate) link: Link,
+    pub(crate) context: Context,
+    pub(crate) word: ParkWord,
+    refs: AtomicUsize,
+    waker: ManuallyDrop<Waker>,
+    /// Where it lives; kept alive by `shared`.
+    home: NonNull<Home>,
+    shared: ManuallyDrop<Arc<Shared>>,
+    stack: ManuallyDrop<Stack>,
+    pub(crate) label: Cell<Label>,
+    /// The task it runs. None in the loop, and in the stolen half of a fork-join.
+    pub(crate) task: Cell<Option<RawTask>>,
+    /// What it waits for.
+    pub(crate) site: Cell<Option<Site>>,
+    pub(crate) seen: Cell<Seen>,
+    /// User-level tokens taken so far.
+    pub(crate) tokens_taken: Cell<u32>,
+    /// Whether a task, or half of a fork-join, is on the stack: only then may it park.
+    pub(crate) busy: Cell<bool>,
+    /// Told to an idle carrier when it is resumed: leave the stack for ever.
+    pub(crate) retire: Cell<bool>,
+    /// The worker's list of all its carriers.
+    pub(crate) previous: Cell<Option<NonNull<Carrier>>>,
+    pub(crate) following: Cell<Option<NonNull<Carrier>>>,
+}
+
+/// What runs on a carrier, as reports name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Label {
+    pub(crate) id: u64,
+    pub(crate) spawned_at: &'static Location<'static>,
+}
+
+impl Label {
+    /// The loop itself.
+    #[track_caller]
+    pub(crate) const fn none() -> Label {
+        Label {
+            id: 0,
+            spawned_at: Location::caller(),
+        }
+    }
+}
+
+impl Carrier {
+    /// Makes a carrier on a fresh stack, ready to run `entry` with itself as argument.
+    pub(crate) fn create(
+        shared: &Arc<Shared>,
+        home: &Home,
+        class: SizeClass,
+        entry: Entry,
+    ) -> Result<NonNull<Carrier>, StackError> {
+        let stack = shared.stacks.allocate(class)?;
+        let top = stack.top().as_ptr();
+        let limit = stack.limit();
+        stack.set_described(true);
+        let place = top.wrapping_sub(size_of::<Carrier>()).cast::<Carrier>();
+        let seen = ParkWord::new().observe();
+        let carrier = Carrier {
+            link: Link::new(),
+            context: Context::for_thread(),
+            word: ParkWord::new(),
+            refs: AtomicUsize::new(1),
+            // SAFETY: the table's functions take the data for a carrier; this waker is never
+            // dropped, so it needs no count of its own: it goes with the carrier.
+            waker: ManuallyDrop::new(unsafe { Waker::from_raw(raw_waker(place)) }),
+            home: NonNull::from(home),
+            shared: ManuallyDrop::new(Arc::clone(shared)),
+            stack: ManuallyDrop::new(stack),
+            label: Cell::new(Label::none()),
+            task: Cell::new(None),
+            site: Cell::new(None),
+            seen: Cell::new(seen),
+            tokens_taken: Cell::new(seen.tokens()),
+            busy: Cell::new(false),
+            retire: Cell::new(false),
+            previous: Cell::new(None),
+            following: Cell::new(None),
+        };
+        // SAFETY: `place` lies at the top of a stack that is ours; the top is aligned to 64 and the
+        // size is a multiple of that.
+        unsafe { place.write(carrier) };
+        let pointer = NonNull::new(place).expect("stacks are not at address zero");
+        // SAFETY: the stack below the control block is ours until the carrier is freed, which is
+        // after it has left for ever; the context is new.
+        unsafe {
+            (*place)
+                .context
+                .prepare(place.cast(), limit, entry, place.cast())
+        };
+        Ok(pointer)
+    }
+
+    /// The carrier whose stack ends at `top`, for the overflow report.
+    pub(crate) fn at_top(top: *const u8) -> *const Carrier {
+        top.wrapping_sub(size_of::<Carrier>()).cast()
+    }
+
+    #[inline]
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
+    #[inline]
+    pub(crate) fn home(&self) -> &Home {
+        // SAFETY: `shared`, which holds the home, is dropped only when the carrier is freed.
+        unsafe { self.home.as_ref() }
+    }
+
+    /// Gives the pages back that a parked carrier has used before and does not use now.
+    ///
+    /// # Safety
+    /// The carrier is switched away, on the calling thread's worker.
+    pub(crate) unsafe fn trim(&self) -> usize {
+        // SAFETY: it is suspended at this stack pointer, says the caller, and nobody else resumes
+        // it meanwhile (invariant 1).
+        unsafe { self.stack.trim_below(self.context.stack_pointer()) }
+    }
+}
+
+impl std::fmt::Debug for Carrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Carrier")
+            .field("word", &self.word)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A counted reference to a carrier.
+#[derive(Debug)]
+pub(crate) struct CarrierRef(NonNull<Carrier>);
+
+// SAFETY: it reaches only what is for everybody (invariant 2).
+unsafe impl Send for CarrierRef {}
+// SAFETY: as above.
+unsafe impl Sync for CarrierRef {}
+
+impl CarrierRef {
+    /// # Safety
+    /// The carrier is alive: a reference to it exists.
+    #[inline]
+    pub(crate) unsafe fn new(carrier: NonNull<Carrier>) -> Self {
+        // Relaxed: a reference is made from a reference.
+        // SAFETY: alive, says the caller.
+        unsafe { carrier.as_ref() }
+            .refs
+            .fetch_add(1, Ordering::Relaxed);
+        CarrierRef(carrier)
+    }
+
+    #[inline]
+    pub(crate) fn wake(&self) {
+        // SAFETY: this reference keeps it alive.
+        unsafe { wake(self.0) }
+    }
+
+    #[inline]
+    pub(crate) fn unpark(&self) {
+        // SAFETY: this reference keeps it alive.
+        unsafe {
+            if self.0.as_ref().word.unpark() {
+                make_ready(self.0);
+            }
+        }
+    }
+
+    pub(crate) fn pointer(&self) -> NonNull<Carrier> {
+        self.0
+    }
+}
+
+impl Clone for CarrierRef {
+    fn clone(&self) -> Self {
+        // SAFETY: this reference keeps it alive.
+        unsafe { CarrierRef::new(self.0) }
+    }
+}
+
+impl Drop for CarrierRef {
+    fn drop(&mut self) {
+        // SAFETY: this reference is given up.
+        unsafe { release(self.0) }
+    }
+}
+
+/// # Safety
+/// The carrier is alive.
+#[inline]
+unsafe fn wake(carrier: NonNull<Carrier>) {
+    // SAFETY: alive, says the caller; having taken PARKED away, we make it ready.
+    unsafe {
+        if carrier.as_ref().word.wake() {
+            make_ready(carrier);
+        }
+    }
+}
+
+/// # Safety
+/// The carrier is alive, and the caller took PARKED away from its word.
+#[inline]
+unsafe fn make_ready(carrier: NonNull<Carrier>) {
+    // SAFETY: alive, says the caller. Its home outlives this call through the caller's reference.
+    let home = unsafe { carrier.as_ref() }.home();
+    let mine = worker::with(|worker| match worker {
+        Some(worker) if worker.is_home(home) => {
+            worker.push_ready(carrier);
+            true
+        }
+        _ => false,
+    });
+    if !mine {
+        // SAFETY: a parked carrier is in no list, and its worker keeps it alive until it has run.
+        if unsafe { home.inbox.push(carrier.cast()) } {
+            home.wake_poller();
+        }
+    }
+}
+
+/// Gives up a reference.
+///
+/// # Safety
+/// The caller owns the reference. The worker gives up its own only after the carrier has left its
+/// stack for ever.
+#[inline]
+pub(crate) unsafe fn release(carrier: NonNull<Carrier>) {
+    // AcqRel: releases this owner's accesses to the one that frees.
+    // SAFETY: the reference keeps it alive until here.
+    if unsafe { carrier.as_ref() }
+        .refs
+        .fetch_sub(1, Ordering::AcqRel)
+        == 1
+    {
+        // SAFETY: it was the last.
+        unsafe { free(carrier) }
+    }
+}
+
+/// # Safety
+/// No reference is left.
+#[cold]
+unsafe fn free(carrier: NonNull<Carrier>) {
+    let carrier = carrier.as_ptr();
+    // SAFETY: exclusive, and nothing is used after it is taken. The stack is taken out of the
+    // memory it owns before it goes back to its pool; the other fields need no drop.
+    let (stack, shared) = unsafe {
+        (
+            ManuallyDrop::take(&mut (*carrier).stack),
+            ManuallyDrop::take(&mut (*carrier).shared),
+        )
+    };
+    drop(stack);
+    drop(shared);
+}
+
+static VTABLE: RawWakerVTable =
+    RawWakerVTable::new(clone_waker, wake_by_value, wake_by_ref, drop_waker);
+
+fn raw_waker(carrier: *const Carrier) -> RawWaker {
+    RawWaker::new(carrier.cast(), &VTABLE)
+}
+
+fn carrier_of(data: *const ()) -> NonNull<Carrier> {
+    NonNull::new(data.cast_mut().cast()).expect("a waker's data is a carrier")
+}
+
+unsafe fn clone_waker(data: *const ()) -> RawWaker {
+    // SAFETY: a waker's data is a carrier that it keeps alive.
+    std::mem::forget(unsafe { CarrierRef::new(carrier_of(data)) });
+    raw_waker(data.cast())
+}
+
+unsafe fn wake_by_value(data: *const ()) {
+    // SAFETY: as above; the waker's reference is given up after the wake.
+    unsafe {
+        wake(carrier_of(data));
+        release(carrier_of(data));
+    }
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: as above.
+    unsafe { wake(carrier_of(data)) }
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: as above; the waker's reference is given up.
+    unsafe { release(carrier_of(data)) }
+}

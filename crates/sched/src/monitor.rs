@@ -1,0 +1,243 @@
+//! The monitor: a thread that looks after workers which do not look after themselves.
+//!
+//! While any worker is awake it looks at all of them every few milliseconds. One whose epoch has not
+//! moved between looks, and which is not in its poller, is *stuck*: a task keeps it without a runtime
+//! call. Its time slice is ended (it yields at its next runtime call), its poller and timers are
+//! served from here, and a sleeping worker is woken to take its queued tasks, which can be stolen as
+//! always. What cannot be helped are the carriers parked there: they wait for their thread.
+//!
+//! When all workers sleep the monitor does too: an idle runtime wakes nobody. The handshake is
+//! announce and look again, with a fence between the two on both sides: the monitor sets `asleep`,
+//! then looks whether a worker woke up; a worker that woke up looks at `asleep` after it has
+//! uncounted itself.
+
+use crate::home::Home;
+use crate::shared::{Phase, Shared};
+use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+use weftwork_core::sync::atomic::{AtomicBool, Ordering, fence};
+use weftwork_core::sync::{Condvar, Mutex};
+use weftwork_reactor::Events;
+
+/// The time between two looks.
+const PERIOD: Duration = Duration::from_millis(5);
+/// A task may keep its worker this long before others take over what can be taken.
+const SLICE: Duration = Duration::from_millis(10);
+/// Looks that find everybody asleep before the monitor sleeps too.
+const IDLE_LOOKS: u32 = 4;
+
+/// A task that keeps its worker: what [`Builder::on_stuck`](crate::Builder::on_stuck) is told.
+#[derive(Debug, Clone)]
+pub struct Stuck {
+    worker: usize,
+    task: u64,
+    name: Option<Box<str>>,
+    spawned_at: &'static Location<'static>,
+    since: Duration,
+}
+
+impl Stuck {
+    /// The number of the worker.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// The number of the task.
+    #[must_use]
+    pub fn task(&self) -> u64 {
+        self.task
+    }
+
+    /// The name of the task.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Where the task was spawned.
+    #[must_use]
+    pub fn spawned_at(&self) -> &'static Location<'static> {
+        self.spawned_at
+    }
+
+    /// How long the task has not made a runtime call, about.
+    #[must_use]
+    pub fn since(&self) -> Duration {
+        self.since
+    }
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "worker {} is stuck in task {}", self.worker, self.task)?;
+        if let Some(name) = &self.name {
+            write!(f, " '{name}'")?;
+        }
+        write!(
+            f,
+            " spawned at {}: no runtime call for {} ms; use blocking() or checkpoint()",
+            self.spawned_at,
+            self.since.as_millis()
+        )
+    }
+}
+
+/// How the monitor sleeps when everybody does.
+#[derive(Debug)]
+pub(crate) struct MonitorSleep {
+    asleep: AtomicBool,
+    lock: Mutex<()>,
+    wake: Condvar,
+}
+
+impl MonitorSleep {
+    pub(crate) fn new() -> Self {
+        MonitorSleep {
+            asleep: AtomicBool::new(false),
+            lock: Mutex::new(()),
+            wake: Condvar::new(),
+        }
+    }
+
+    /// Called by a worker that woke up, after it has uncounted itself as asleep.
+    #[inline]
+    pub(crate) fn note_awake(&self) {
+        // SeqCst: pairs with the fence in `sleep`.
+        fence(Ordering::SeqCst);
+        // Relaxed: ordered by the fence.
+        if self.asleep.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    pub(crate) fn wake(&self) {
+        let _held = self.lock.lock();
+        // Relaxed: under the lock.
+        self.asleep.store(false, Ordering::Relaxed);
+        self.wake.notify_all();
+    }
+
+    /// Sleeps until woken, unless `still` tells otherwise after the announcement.
+    fn sleep(&self, still: impl Fn() -> bool) {
+        let mut held = self.lock.lock();
+        // Relaxed: ordered by the fence.
+        self.asleep.store(true, Ordering::Relaxed);
+        // SeqCst: pairs with the fence in `note_awake`.
+        fence(Ordering::SeqCst);
+        if !still() {
+            self.asleep.store(false, Ordering::Relaxed);
+            return;
+        }
+        while self.asleep.load(Ordering::Relaxed) {
+            self.wake.wait(&mut held);
+        }
+    }
+
+    /// Waits for one period, or until woken.
+    fn nap(&self) {
+        let mut held = self.lock.lock();
+        self.wake.wait_for(&mut held, PERIOD);
+    }
+}
+
+struct Seen {
+    epoch: u64,
+    since: Instant,
+    reported: bool,
+}
+
+pub(crate) fn run(shared: &Shared) {
+    let start = Instant::now();
+    let mut seen: Vec<Seen> = shared
+        .homes
+        .iter()
+        .map(|_| Seen {
+            epoch: 0,
+            since: start,
+            reported: false,
+        })
+        .collect();
+    let mut events = Events::with_capacity(64);
+    let mut due = Vec::new();
+    let mut idle_looks = 0;
+    while shared.phase() != Phase::Exiting {
+        let everybody_sleeps = || shared.idle.sleepers() == shared.homes.len();
+        if everybody_sleeps() {
+            idle_looks += 1;
+            if idle_looks >= IDLE_LOOKS {
+                idle_looks = 0;
+                shared
+                    .monitor
+                    .sleep(|| everybody_sleeps() && shared.phase() != Phase::Exiting);
+                let now = Instant::now();
+                seen.iter_mut().for_each(|seen| seen.since = now);
+                continue;
+            }
+        } else {
+            idle_looks = 0;
+        }
+        shared.monitor.nap();
+        let now = Instant::now();
+        for (home, seen) in shared.homes.iter().zip(&mut seen) {
+            // Relaxed, both: hints; a wrong one costs a look more or less.
+            let epoch = home.published.epoch.load(Ordering::Relaxed);
+            if epoch != seen.epoch || home.published.asleep.load(Ordering::Relaxed) {
+                *seen = Seen {
+                    epoch,
+                    since: now,
+                    reported: false,
+                };
+                continue;
+            }
+            let stuck_for = now.duration_since(seen.since);
+            if stuck_for < SLICE {
+                continue;
+            }
+            take_over(shared, home, &mut events, &mut due);
+            if stuck_for >= shared.config.stuck_after && !seen.reported {
+                seen.reported = true;
+                report(shared, home, stuck_for);
+            }
+        }
+    }
+}
+
+/// Serves what a stuck worker does not, and sees that its queued tasks find somebody.
+fn take_over(shared: &Shared, home: &Home, events: &mut Events, due: &mut Vec<std::task::Waker>) {
+    // Relaxed: a hint.
+    home.preempt.store(true, Ordering::Relaxed);
+    // An error shows at the worker itself, at its next look.
+    let _ = home.driver.turn(events, Some(Duration::ZERO));
+    {
+        let mut wheel = home.wheel.lock();
+        if !wheel.is_empty() {
+            wheel.advance(shared.clock.now_ns(), due);
+        }
+    }
+    for waker in due.drain(..) {
+        waker.wake();
+    }
+    if !home.fresh.is_empty() || !home.woken.is_empty() || !shared.injector.is_empty() {
+        shared.work_published();
+    }
+}
+
+fn report(shared: &Shared, home: &Home, since: Duration) {
+    let Some(label) = home.published.label() else {
+        return;
+    };
+    let stuck = Stuck {
+        worker: home.index,
+        task: label.id,
+        name: shared.name_of(label.id),
+        spawned_at: label.spawned_at,
+        since,
+    };
+    match &shared.config.on_stuck {
+        Some(hook) => hook(&stuck),
+        None => (shared.config.on_warning)(&stuck.to_string()),
+    }
+}

@@ -1,0 +1,203 @@
+//! What all workers of one runtime share.
+
+use crate::blocking::Pool;
+use crate::builder::Config;
+use crate::home::Home;
+use crate::idle::Idle;
+use crate::item::Item;
+use crate::monitor::MonitorSleep;
+use crate::registry::Registry;
+use crossbeam_deque::Injector;
+use crossbeam_utils::CachePadded;
+use std::collections::HashMap;
+use std::task::Waker;
+use weftwork_core::TaskId;
+use weftwork_core::sync::Mutex;
+use weftwork_core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use weftwork_core::task::Task;
+use weftwork_fiber::StackPool;
+use weftwork_reactor::Clock;
+
+/// Where a runtime is in its life. Only ever goes up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Everything is allowed.
+    Running = 0,
+    /// Spawns from outside are refused; what is there may finish.
+    Closing = 1,
+    /// Every task is cancelled.
+    Stopping = 2,
+    /// Workers leave, whatever is left.
+    Exiting = 3,
+}
+
+/// See the module's page.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) homes: Box<[Home]>,
+    pub(crate) injector: CachePadded<Injector<Item>>,
+    pub(crate) idle: CachePadded<Idle>,
+    pub(crate) stacks: StackPool,
+    pub(crate) clock: Clock,
+    phase: AtomicU8,
+    /// Tasks queued by threads that are not workers.
+    queued_outside: AtomicU64,
+    pub(crate) suspended: Registry,
+    /// Names of the living named tasks, for reports by number.
+    pub(crate) names: Mutex<HashMap<TaskId, Box<str>>>,
+    pub(crate) blocking: Pool,
+    pub(crate) monitor: MonitorSleep,
+    /// Who waits in a shutdown for the end of the tasks, or of the workers.
+    pub(crate) shutdown_waits: Mutex<Vec<Waker>>,
+    /// Workers that have left their loops.
+    pub(crate) exited: AtomicUsize,
+    /// Whether the exhaustion of stacks has been reported.
+    pub(crate) out_of_stacks: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: Config,
+        homes: Box<[Home]>,
+        stacks: StackPool,
+        clock: Clock,
+        blocking: Pool,
+    ) -> Self {
+        Shared {
+            injector: CachePadded::new(Injector::new()),
+            idle: CachePadded::new(Idle::new(homes.len())),
+            stacks,
+            clock,
+            phase: AtomicU8::new(Phase::Running as u8),
+            queued_outside: AtomicU64::new(0),
+            suspended: Registry::new(homes.len()),
+            names: Mutex::new(HashMap::new()),
+            blocking,
+            monitor: MonitorSleep::new(),
+            shutdown_waits: Mutex::new(Vec::new()),
+            exited: AtomicUsize::new(0),
+            out_of_stacks: AtomicBool::new(false),
+            config,
+            homes,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn phase(&self) -> Phase {
+        // Acquire: pairs with the release in `set_phase`.
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Running,
+            1 => Phase::Closing,
+            2 => Phase::Stopping,
+            _ => Phase::Exiting,
+        }
+    }
+
+    /// Raises the phase and makes every worker look at it.
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        // AcqRel: pairs with the acquire in `phase`.
+        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+        for home in &self.homes {
+            // Relaxed: a hint to look at the phase.
+            home.preempt.store(true, Ordering::Relaxed);
+            home.kick();
+        }
+        self.monitor.wake();
+    }
+
+    /// Wakes a sleeping worker for work that was just published, if the policy says so.
+    #[inline]
+    pub(crate) fn work_published(&self) {
+        if self.homes.len() > 1
+            && let Some(index) = self.idle.wake_one()
+        {
+            self.homes[index].kick();
+        }
+    }
+
+    /// Queues a task for any worker, from a thread that is none.
+    pub(crate) fn inject(&self, task: Task) {
+        // AcqRel: counted before it can be run (partner: `live`).
+        self.queued_outside.fetch_add(1, Ordering::AcqRel);
+        self.injector.push(Item::task(task));
+        if self.homes.len() == 1 {
+            self.homes[0].kick();
+        } else {
+            self.work_published();
+        }
+    }
+
+    /// Queues a task that a thread outside spawned.
+    ///
+    /// # Errors
+    /// The runtime has closed; the task comes back.
+    pub(crate) fn inject_spawned(&self, task: Task) -> Result<(), Task> {
+        // Counted before the look at the phase: a shutdown that does not see the count has raised
+        // the phase before, and we see that.
+        self.queued_outside.fetch_add(1, Ordering::SeqCst);
+        let closed = self.phase() != Phase::Running;
+        let result = if closed {
+            Err(task)
+        } else {
+            self.inject(task);
+            Ok(())
+        };
+        self.queued_outside.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    /// Hands a thread-bound task to its worker, from another thread.
+    pub(crate) fn post_local(&self, worker: usize, task: Task) {
+        self.queued_outside.fetch_add(1, Ordering::AcqRel);
+        self.homes[worker].post_local(task);
+    }
+
+    /// How many tasks are queued, running, parked or suspended. Exact when it is zero.
+    pub(crate) fn live(&self) -> u64 {
+        // What has been run is summed first: what ends between the two sums is counted as living.
+        // Acquire, all: pairs with the handshakes through which the workers went to sleep.
+        let run = |home: &Home| home.published.run.load(Ordering::Acquire);
+        let queued = |home: &Home| home.published.queued.load(Ordering::Acquire);
+        let run: u64 = self.homes.iter().map(run).sum();
+        let suspended = self.suspended.len();
+        let queued =
+            self.homes.iter().map(queued).sum::<u64>() + self.queued_outside.load(Ordering::SeqCst);
+        queued.saturating_sub(run) + suspended
+    }
+
+    /// Says that a worker has nothing to do, for a shutdown that waits for the end of the tasks.
+    pub(crate) fn note_quiet(&self) {
+        if self.phase() >= Phase::Closing && self.live() == 0 {
+            self.wake_shutdown();
+        }
+    }
+
+    /// Makes a waiting shutdown look again.
+    pub(crate) fn wake_shutdown(&self) {
+        let waiting = std::mem::take(&mut *self.shutdown_waits.lock());
+        for waker in waiting {
+            waker.wake();
+        }
+    }
+
+    /// The name of a living task.
+    pub(crate) fn name_of(&self, id: u64) -> Option<Box<str>> {
+        let names = self.names.lock();
+        names
+            .iter()
+            .find(|(key, _)| key.get() == id)
+            .map(|(_, name)| name.clone())
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("config", &self.config)
+            .field("homes", &self.homes)
+            .field("phase", &self.phase())
+            .field("live", &self.live())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+//! The ready ring: started carriers that are to be resumed, first come, first served. Intrusive,
+//! without atomics beyond the link's type, for one thread.
+
+use crate::carrier::Carrier;
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+/// See the module's page.
+pub(super) struct Ready {
+    first: Cell<Option<NonNull<Carrier>>>,
+    last: Cell<Option<NonNull<Carrier>>>,
+}
+
+impl Ready {
+    pub(super) const fn new() -> Self {
+        Ready {
+            first: Cell::new(None),
+            last: Cell::new(None),
+        }
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.get().is_none()
+    }
+
+    #[inline]
+    pub(super) fn push(&self, carrier: NonNull<Carrier>) {
+        // SAFETY: whoever makes a carrier ready keeps it alive, and owns its link.
+        unsafe { carrier.as_ref() }.link.set_next(ptr::null_mut());
+        match self.last.replace(Some(carrier)) {
+            // SAFETY: carriers in the ring are alive.
+            Some(last) => unsafe { last.as_ref() }
+                .link
+                .set_next(carrier.as_ptr().cast()),
+            None => self.first.set(Some(carrier)),
+        }
+    }
+
+    #[inline]
+    pub(super) fn pop(&self) -> Option<NonNull<Carrier>> {
+        let carrier = self.first.get()?;
+        // SAFETY: carriers in the ring are alive.
+        let next = NonNull::new(unsafe { carrier.as_ref() }.link.next().cast());
+        self.first.set(next);
+        if next.is_none() {
+            self.last.set(None);
+        }
+        Some(carrier)
+    }
+}

@@ -1,0 +1,135 @@
+//! Sleeping in the poller, and the looks at the clock, the poller and the timers in between.
+//!
+//! The protocol is in `docs/design/idle.md`. In short: count as asleep, look once more into every
+//! queue, announce the sleep in the inbox, wait in the poller until an event, a timer or a wake.
+
+use super::Worker;
+use crate::home::Published;
+use crate::idle::Woken;
+use std::time::{Duration, Instant};
+use weftwork_core::sync::atomic::Ordering;
+use weftwork_reactor::Clock;
+
+/// Turns of the loop before the first look at the clock.
+pub(super) const CHECK_FIRST: u64 = 61;
+const CHECK_MOST: u64 = 2048;
+/// How long a busy worker goes without a look at its poller and timers, about.
+const CHECK_TARGET: Duration = Duration::from_micros(100);
+/// How long the root sleeps while no stack is to be had: others may free one without a word.
+const NO_STACK_NAP: Duration = Duration::from_millis(10);
+
+impl Worker {
+    /// Looks at poller and timers without waiting, and sets how many turns later to do so again.
+    #[cold]
+    pub(super) fn check_clock(&self) {
+        let now = Instant::now();
+        let elapsed = now.duration_since(self.checked_at.get());
+        self.checked_at.set(now);
+        let every = self.check_every.get();
+        let every = if elapsed > CHECK_TARGET {
+            every / 2
+        } else {
+            every * 2
+        };
+        let every = every.clamp(1, CHECK_MOST);
+        self.check_every.set(every);
+        self.next_check.set(self.tick.get() + every);
+        self.turn(Some(Duration::ZERO));
+        self.fire_due();
+    }
+
+    /// Waits until there may be something to do.
+    pub(super) fn sleep(&self, start_new: bool) {
+        let searching = self.searching.replace(false);
+        self.shared.idle.sleep(self.index, searching);
+        let seen = start_new && self.work_in_sight();
+        if !seen && self.home().inbox.announce_sleep() {
+            let mut timeout = if start_new {
+                self.until_next_timer()
+            } else {
+                Some(NO_STACK_NAP)
+            };
+            if let Some(Some(deadline)) = self.stop_at.get() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
+            }
+            self.shared.note_quiet();
+            Published::bump(&self.home().published.sleeps);
+            if timeout != Some(Duration::ZERO) {
+                self.shrink();
+            }
+            let asleep = &self.home().published.asleep;
+            // Relaxed, both: for the monitor's looks.
+            asleep.store(true, Ordering::Relaxed);
+            self.turn(timeout);
+            asleep.store(false, Ordering::Relaxed);
+            self.take_mail();
+            self.fire_due();
+            self.checked_at.set(Instant::now());
+            self.next_check
+                .set(self.tick.get() + self.check_every.get());
+        }
+        if self.shared.idle.wake_up(self.index) == Woken::ForWork {
+            self.searching.set(true);
+        }
+        self.shared.monitor.note_awake();
+    }
+
+    /// How long until a timer is due; `None` without timers.
+    fn until_next_timer(&self) -> Option<Duration> {
+        let next = self.home().wheel.lock().next_deadline()?;
+        Clock::remaining(self.shared.clock.now_ns(), next)
+    }
+
+    /// Lets the poller call wakers.
+    fn turn(&self, timeout: Option<Duration>) {
+        // Borrowed only if a waker came back here, which must not wait in the poller again.
+        let Ok(mut events) = self.events.try_borrow_mut() else {
+            return;
+        };
+        let before = self.no_park.replace(true);
+        let turn = self.home().driver.turn(&mut events, timeout);
+        self.no_park.set(before);
+        if let Err(error) = turn {
+            // The kernel refuses to wait on a set of our own: nothing sensible is left to do.
+            panic!("worker {} cannot poll: {error}", self.index);
+        }
+    }
+
+    /// Calls the wakers of timers that are due.
+    pub(super) fn fire_due(&self) {
+        // Taken out: a waker may do anything but wait.
+        let mut due = self.due.take();
+        {
+            let mut wheel = self.home().wheel.lock();
+            if !wheel.is_empty() {
+                wheel.advance(self.shared.clock.now_ns(), &mut due);
+            }
+        }
+        if !due.is_empty() {
+            let before = self.no_park.replace(true);
+            for waker in due.drain(..) {
+                waker.wake();
+            }
+            self.no_park.set(before);
+        }
+        self.due.replace(due);
+    }
+
+    /// Whether the time slice of the running task was ended by the monitor.
+    #[inline]
+    pub(super) fn slice_is_over(&self) -> bool {
+        let preempt = &self.home().preempt;
+        // Relaxed: a hint.
+        if preempt.load(Ordering::Relaxed) {
+            preempt.store(false, Ordering::Relaxed);
+            return true;
+        }
+        false
+    }
+
+    /// Before a sleep: gives surplus idle carriers back.
+    fn shrink(&self) {
+        self.retire_idle(super::MAX_IDLE / 2);
+    }
+}
