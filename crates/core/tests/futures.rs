@@ -20,6 +20,12 @@ use weftwork_testkit::{DropCounter, iters, with_watchdog};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Wakes by value, which gives a reference up.
+fn wake_by_value(waker: &Waker) {
+    let waker = waker.clone();
+    waker.wake();
+}
+
 type Slot = Arc<Mutex<Option<Waker>>>;
 
 /// Stores the waker at every poll, and is ready once `done` is set.
@@ -56,7 +62,7 @@ fn a_wake_of_a_sleeping_future_queues_it_once() {
         let waker = slot.lock().unwrap().clone().unwrap();
         waker.wake_by_ref();
         waker.wake_by_ref();
-        waker.clone().wake();
+        wake_by_value(&waker);
         let (task, cause) = queue.pop().unwrap();
         assert_eq!(cause, Cause::Woken);
         assert!(queue.pop().is_none());
@@ -78,7 +84,7 @@ fn a_wake_during_the_poll_yields() {
                     return Poll::Ready(polls);
                 }
                 context.waker().wake_by_ref();
-                context.waker().clone().wake();
+                wake_by_value(context.waker());
                 Poll::Pending
             }),
             queue.clone(),
@@ -112,7 +118,7 @@ fn a_waker_called_or_dropped_after_the_end_is_harmless() {
         handle.join().unwrap();
         let waker = slot.lock().unwrap().take().unwrap();
         waker.wake_by_ref();
-        waker.clone().wake();
+        wake_by_value(&waker);
         assert!(queue.pop().is_none());
         drops.assert_live(1);
         std::thread::spawn(move || drop(waker)).join().unwrap();
@@ -548,7 +554,7 @@ fn no_wake_of_a_storm_is_lost() {
                         if (round + n) % 2 == 0 {
                             waker.wake_by_ref();
                         } else {
-                            waker.clone().wake();
+                            wake_by_value(&waker);
                         }
                     }
                 });

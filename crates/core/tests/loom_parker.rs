@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::task::{Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 use weftwork_core::sync::{Arc as ModelArc, Mutex, thread};
 use weftwork_core::wait::{Parker, Reason, wait, wait_deadline};
@@ -142,9 +142,9 @@ fn a_wait_that_times_out_has_looked_after_the_deadline() {
             let slot = ModelArc::clone(&slot);
             move || slot.put(3)
         });
-        let first = wait_deadline(Reason::PARK, Some(Instant::now()), |context| {
-            slot.poll(context)
-        });
+        // So far away that the model's clock, not the machine's, says when it is over.
+        let deadline = Instant::now() + Duration::from_secs(3600);
+        let first = wait_deadline(Reason::PARK, Some(deadline), |context| slot.poll(context));
         other.join().unwrap();
         let second = slot.poll(&mut std::task::Context::from_waker(Waker::noop()));
         assert_eq!(

@@ -287,7 +287,9 @@ fn on_thread<T>(
         if let Poll::Ready(value) = operation(&mut context) {
             return Ok(value);
         }
-        if !parker.park(deadline) {
+        // Asked here too: a wait that is woken all the time finds its token at every park.
+        let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        if over || !parker.park(deadline) {
             return last_look(operation, &mut context);
         }
     }
