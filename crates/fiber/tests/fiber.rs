@@ -282,3 +282,18 @@ fn a_suspender_may_be_called_from_a_nested_fiber() {
     assert_eq!(outer.resume(1), FiberState::Yield(2));
     assert_eq!(outer.resume(7), FiberState::Return(7));
 }
+
+#[test]
+#[should_panic(expected = "its suspender was called from outside")]
+fn a_suspender_that_was_smuggled_out_is_refused() {
+    let mut fiber = Fiber::new(|suspender: &Suspender<(), *const Suspender<(), ()>>, ()| {
+        // The types differ; only the address counts, which scoped thread-local variables let safe
+        // code carry out of the fiber.
+        suspender.suspend(std::ptr::from_ref(suspender).cast());
+    })
+    .expect("a fiber");
+    let smuggled = fiber.resume(()).unwrap_yield();
+    let smuggled = smuggled.cast::<Suspender<(), *const Suspender<(), ()>>>();
+    // SAFETY: the fiber is suspended, so its suspender exists.
+    unsafe { (*smuggled).suspend(std::ptr::null()) };
+}

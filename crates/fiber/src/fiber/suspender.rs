@@ -53,11 +53,17 @@ impl<Input, Yield> Suspender<Input, Yield> {
     ///
     /// - With a private payload, when the fiber is dropped. Destructors run, and the panic ends at
     ///   the base of the fiber. Whoever catches it should let it go on.
+    /// - If the fiber is not running: a reference to its suspender was smuggled out, by way of a
+    ///   scoped thread-local variable for instance.
     /// - If the fiber is unwinding (the call comes from a destructor, because of a panic): the
     ///   thread would be left in a state of panic for the resumer to meet. As with any panic in a
     ///   destructor during unwinding, the process is aborted.
     #[track_caller]
     pub fn suspend(&self, value: Yield) -> Input {
+        assert!(
+            self.phase.get() == Phase::Running,
+            "a fiber that is not running must not be suspended: its suspender was called from outside"
+        );
         if self.unwinding.get() {
             drop(value);
             unwind();

@@ -123,7 +123,7 @@ fn guard_at(address: usize) -> Option<Slot> {
 fn overflowed(slot: &Slot, address: usize) -> ! {
     let mut report = Report::new();
     report.text("\nweftwork: stack overflow on a ");
-    size(&mut report, slot.size);
+    size(&mut report, slot.class.slot_size());
     report.text(if slot.flags & SEGMENT != 0 {
         " segment ("
     } else {

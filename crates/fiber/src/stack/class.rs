@@ -81,6 +81,11 @@ impl SizeClass {
         1 << self.shift
     }
 
+    /// Returns the size of a slot: the logarithm to base two.
+    pub(crate) const fn shift(self) -> u32 {
+        self.shift as u32
+    }
+
     /// Returns the position of the class among all classes.
     pub(crate) const fn index(self) -> usize {
         (self.shift - SMALLEST_SHIFT) as usize

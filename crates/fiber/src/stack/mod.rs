@@ -89,7 +89,7 @@ impl Stack {
     #[must_use]
     pub fn top(&self) -> NonNull<u8> {
         let size = self.class.slot_size();
-        let colour = slab::colour(self.slot.as_ptr().addr(), size);
+        let colour = slab::colour(self.slot.as_ptr().addr(), self.class);
         // SAFETY: the result lies inside the slot: the colour is smaller than its usable part.
         unsafe { self.slot.add(size - colour) }
     }
@@ -117,13 +117,12 @@ impl Stack {
     /// A stack comes from its pool without a description. Set it once the hook can make sense of
     /// what lies below [`Stack::top`]; see [`overflow::set_describe`](crate::overflow::set_describe).
     pub fn set_described(&self, described: bool) {
-        self.slab
-            .set_flag(self.slot.as_ptr(), slab::DESCRIBED, described);
+        self.slab.set_flag(self.number, slab::DESCRIBED, described);
     }
 
     /// Marks the stack as a segment of the stack whose limit is stored in its highest word.
     pub(crate) fn set_segment(&self) {
-        self.slab.set_flag(self.slot.as_ptr(), slab::SEGMENT, true);
+        self.slab.set_flag(self.number, slab::SEGMENT, true);
     }
 
     /// Returns the number of bytes from the lowest page that is in memory up to the top: the
@@ -173,7 +172,7 @@ impl Drop for Stack {
     fn drop(&mut self) {
         // Checkers learn that the stack is gone before somebody else can be given it.
         self.id = None;
-        self.slab.clear_flags(self.slot.as_ptr());
+        self.slab.clear_flags(self.number);
         self.pool.release(self.class, self.number);
     }
 }

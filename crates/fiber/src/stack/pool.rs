@@ -227,13 +227,13 @@ impl Class {
     }
 
     fn slab_of(&mut self, number: u32, class: SizeClass) -> &mut CarvedSlab {
-        self.slabs[(number / Slab::slots(class)) as usize]
+        self.slabs[(number >> Slab::slots_shift(class)) as usize]
             .as_mut()
             .expect("a slot in use or in a list belongs to a mapped slab")
     }
 
     fn address(slab: &'static Slab, number: u32, class: SizeClass) -> *mut u8 {
-        let offset = (number % Slab::slots(class)) as usize * class.slot_size();
+        let offset = ((number & (Slab::slots(class) - 1)) as usize) << class.shift();
         slab.base().wrapping_add(offset)
     }
 }
@@ -276,7 +276,7 @@ impl StackPool {
     pub fn allocate(&self, class: SizeClass) -> Result<Stack, StackError> {
         let (slab, number) = self.0.take(class)?;
         let slot = Class::address(slab, number, class);
-        slab.set_flag(slot, slab::IN_USE, true);
+        slab.set_flag(number, slab::IN_USE, true);
         let mut stack = Stack {
             pool: Arc::clone(&self.0),
             slab,

@@ -16,7 +16,8 @@ use super::class::SizeClass;
 use super::{pages, table};
 
 /// The size of a slab, unless its slots are larger, and the alignment of all.
-pub(crate) const CHUNK: usize = 64 * 1024 * 1024;
+pub(crate) const CHUNK: usize = 1 << CHUNK_SHIFT;
+const CHUNK_SHIFT: u32 = 26;
 
 /// The most slots that a slab has.
 const MOST_SLOTS: usize = CHUNK / SizeClass::SMALLEST.slot_size();
@@ -42,15 +43,16 @@ pub(crate) const SEGMENT: u8 = 4;
 ///
 /// Neighbouring slots have different colours; 16 colours spread the tops over a quarter of the
 /// first-level cache's sets, within one page.
-pub(crate) fn colour(slot: usize, slot_size: usize) -> usize {
-    (slot / slot_size) % COLOURS * COLOUR_STEP
+pub(crate) fn colour(slot: usize, class: SizeClass) -> usize {
+    (slot >> class.shift()) % COLOURS * COLOUR_STEP
 }
 
 /// The header of a slab.
 #[derive(Debug)]
 pub(crate) struct Slab {
     base: AtomicUsize,
-    slot_size: AtomicUsize,
+    /// The position of the slots' class.
+    class: AtomicUsize,
     guard: AtomicUsize,
     flags: [AtomicU8; MOST_SLOTS],
 }
@@ -59,10 +61,14 @@ pub(crate) struct Slab {
 static SPARE: Mutex<Vec<&'static Slab>> = Mutex::new(Vec::new());
 
 impl Slab {
+    /// Returns how many slots of a class lie in one slab: the logarithm to base two.
+    pub(crate) const fn slots_shift(class: SizeClass) -> u32 {
+        CHUNK_SHIFT.saturating_sub(class.shift())
+    }
+
     /// Returns how many slots of a class lie in one slab.
     pub(crate) const fn slots(class: SizeClass) -> u32 {
-        let slots = CHUNK / class.slot_size();
-        if slots == 0 { 1 } else { slots as u32 }
+        1 << Slab::slots_shift(class)
     }
 
     /// Returns the size of a slab of a class.
@@ -82,13 +88,13 @@ impl Slab {
         let slab = spare.unwrap_or_else(|| {
             Box::leak(Box::new(Slab {
                 base: AtomicUsize::new(0),
-                slot_size: AtomicUsize::new(0),
+                class: AtomicUsize::new(0),
                 guard: AtomicUsize::new(0),
                 flags: [const { AtomicU8::new(0) }; MOST_SLOTS],
             }))
         });
         // Relaxed: the stores become visible with `base`.
-        slab.slot_size.store(class.slot_size(), Ordering::Relaxed);
+        slab.class.store(class.index(), Ordering::Relaxed);
         slab.guard.store(guard, Ordering::Relaxed); // Relaxed: as above.
         slab.base.store(base.expose_provenance(), Ordering::Release); // pairs with Acquire in `slot_of`
         if let Err(error) = table::insert(base.addr(), length, slab) {
@@ -134,28 +140,31 @@ impl Slab {
     /// Finds the slot that contains `address`. For the overflow report.
     pub(crate) fn slot_of(&self, address: usize) -> Option<Slot> {
         let base = self.base.load(Ordering::Acquire); // pairs with Release in `map` and `retire`
-        let size = self.slot_size.load(Ordering::Relaxed); // Relaxed: ordered by `base`.
-        if base == 0 || size == 0 || address < base {
+        let class = self.class(); // Relaxed there: ordered by `base`.
+        if base == 0 || address < base {
             return None;
         }
-        let number = (address - base) / size;
+        let number = (address - base) >> class.shift();
         let flags = self.flags.get(number)?.load(Ordering::Relaxed); // Relaxed: set by this thread.
         Some(Slot {
-            start: base + number * size,
-            size,
+            start: base + (number << class.shift()),
+            class,
             guard: self.guard_size(),
             flags,
         })
     }
 
-    fn flags(&self, slot: *mut u8) -> &AtomicU8 {
-        let size = self.slot_size.load(Ordering::Relaxed); // Relaxed: as in `base`.
-        &self.flags[(slot.addr() - self.base().addr()) / size]
+    fn class(&self) -> SizeClass {
+        SizeClass::from_index(self.class.load(Ordering::Relaxed)) // Relaxed: as in `base`.
     }
 
-    /// Sets or clears one flag of a slot.
-    pub(crate) fn set_flag(&self, slot: *mut u8, flag: u8, on: bool) {
-        let flags = self.flags(slot);
+    fn flags(&self, number: u32) -> &AtomicU8 {
+        &self.flags[number as usize & (Slab::slots(self.class()) - 1) as usize]
+    }
+
+    /// Sets or clears one flag of the slot with that number in its class.
+    pub(crate) fn set_flag(&self, number: u32, flag: u8, on: bool) {
+        let flags = self.flags(number);
         // Relaxed: the reader is a signal handler on the thread that runs on the slot, or gets
         // along with any value.
         let old = flags.load(Ordering::Relaxed);
@@ -163,9 +172,9 @@ impl Slab {
         flags.store(new, Ordering::Relaxed); // Relaxed: as above; only the owner stores.
     }
 
-    /// Clears all flags of a slot.
-    pub(crate) fn clear_flags(&self, slot: *mut u8) {
-        self.flags(slot).store(0, Ordering::Relaxed); // Relaxed: as in `set_flag`.
+    /// Clears all flags of the slot with that number in its class.
+    pub(crate) fn clear_flags(&self, number: u32) {
+        self.flags(number).store(0, Ordering::Relaxed); // Relaxed: as in `set_flag`.
     }
 }
 
@@ -173,7 +182,7 @@ impl Slab {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
     pub(crate) start: usize,
-    pub(crate) size: usize,
+    pub(crate) class: SizeClass,
     pub(crate) guard: usize,
     pub(crate) flags: u8,
 }
@@ -181,7 +190,7 @@ pub(crate) struct Slot {
 impl Slot {
     /// Returns the highest usable address, as `Stack::top` does.
     pub(crate) fn top(&self) -> usize {
-        self.start + self.size - colour(self.start, self.size)
+        self.start + self.class.slot_size() - colour(self.start, self.class)
     }
 
     /// Returns the number of usable bytes.
