@@ -231,6 +231,27 @@ fn a_helper_that_polls_does_not_rob_the_sleeper_of_its_wake() {
 }
 
 #[test]
+fn every_thread_asleep_is_reached_if_the_waker_goes_on() {
+    with_watchdog(Duration::from_secs(60), || {
+        let poller = Poller::new().unwrap();
+        std::thread::scope(|scope| {
+            let sleepers = [(); 3].map(|()| {
+                scope.spawn(|| {
+                    let mut events = Events::with_capacity(4);
+                    while !events.is_woken() {
+                        poller.wait(&mut events, None).unwrap();
+                    }
+                })
+            });
+            while !sleepers.iter().all(|s| s.is_finished()) {
+                poller.wake().unwrap();
+                std::thread::yield_now();
+            }
+        });
+    });
+}
+
+#[test]
 fn the_last_look_before_sleep_can_keep_a_wait_from_blocking() {
     with_watchdog(Duration::from_secs(60), || {
         let poller = Poller::new().unwrap();
