@@ -120,6 +120,8 @@ struct Real {
     /// Keeps the future reachable, as the model assumes.
     watcher: TaskRef,
     next: Arc<Mutex<Option<Behaviour>>>,
+    /// The future's own way to cancel its task.
+    own: Arc<Mutex<Option<TaskRef>>>,
     wakers: Arc<Mutex<Vec<Waker>>>,
     drops: DropCounter,
     joiner: (Arc<Calls>, Waker),
@@ -167,6 +169,7 @@ impl Real {
             handle: Some(handle),
             watcher,
             next,
+            own,
             wakers,
             drops,
             joiner: Calls::new(),
@@ -257,5 +260,11 @@ proptest! {
             };
             prop_assert_eq!(real.drops.live(), live);
         }
+        // Whatever is left goes with the last reference.
+        let Real { queue, fresh, handle, watcher, own, wakers, drops, .. } = real;
+        wakers.lock().unwrap().clear();
+        own.lock().unwrap().take();
+        drop((watcher, handle, fresh, queue.pop()));
+        drops.assert_none_live();
     }
 }

@@ -6,11 +6,10 @@ mod queue;
 
 use queue::Queue;
 use std::any::TypeId;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
@@ -224,15 +223,24 @@ fn panics_of_locals_destructors_stay_inside_and_stop_no_other() {
 
 #[test]
 fn a_locals_destructor_may_make_locals_but_not_for_ever() {
-    /// Makes another of itself when it is dropped.
-    struct Hydra(TaskRef, Arc<AtomicUsize>);
+    thread_local! {
+        static RUNNING: RefCell<Option<TaskRef>> = const { RefCell::new(None) };
+        static CUT: Cell<usize> = const { Cell::new(0) };
+    }
+    /// Makes another of itself when it is dropped. The one that is forgotten at last holds no memory.
+    struct Hydra;
+    impl Hydra {
+        fn grow() {
+            let task = RUNNING.with_borrow(|task| task.as_ref().unwrap().raw());
+            // SAFETY: called in the run alone, and the reference does not leave it.
+            let own = unsafe { task.locals() };
+            own.with(key::<Hydra>(), || Hydra, |_| ());
+        }
+    }
     impl Drop for Hydra {
         fn drop(&mut self) {
-            self.1.fetch_add(1, Ordering::SeqCst);
-            let head = || Hydra(self.0.clone(), Arc::clone(&self.1));
-            // SAFETY: dropped in the run, and the reference does not leave it.
-            let own = unsafe { self.0.raw().locals() };
-            own.with(key::<Hydra>(), head, |_| ());
+            CUT.set(CUT.get() + 1);
+            Hydra::grow();
         }
     }
     with_watchdog(LIMIT, || {
@@ -240,7 +248,7 @@ fn a_locals_destructor_may_make_locals_but_not_for_ever() {
         struct Once(TaskRef, DropCounter);
         impl Drop for Once {
             fn drop(&mut self) {
-                // SAFETY: as above.
+                // SAFETY: dropped in the run, and the reference does not leave it.
                 let own = unsafe { self.0.raw().locals() };
                 own.with(key::<u8>(), || self.1.track(()), |_| ());
             }
@@ -261,20 +269,12 @@ fn a_locals_destructor_may_make_locals_but_not_for_ever() {
         handle.join().unwrap();
         drops.assert_none_live();
 
-        let cut = Arc::new(AtomicUsize::new(0));
-        let (task, handle) = task::closure({
-            let (own, cut) = (Arc::clone(&own), Arc::clone(&cut));
-            move || {
-                let own = own.lock().unwrap().take().unwrap();
-                // SAFETY: this is the run.
-                let locals = unsafe { own.raw().locals() };
-                locals.with(key::<Hydra>(), || Hydra(own.clone(), cut), |_| ());
-            }
-        });
-        *own.lock().unwrap() = Some(task.task_ref());
+        let (task, handle) = task::closure(Hydra::grow);
+        RUNNING.set(Some(task.task_ref()));
         task.run();
         handle.join().unwrap();
-        assert!((1..=16).contains(&cut.load(Ordering::SeqCst)));
+        RUNNING.take();
+        assert!((2..=16).contains(&CUT.get()));
     });
 }
 

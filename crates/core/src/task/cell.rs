@@ -42,6 +42,20 @@ type Payload = Box<dyn Any + Send>;
 /// Makes a task of a closure, spawned at the caller's line.
 ///
 /// The closure starts with the first and only [`Task::run`]. Costs one allocation.
+///
+/// ```
+/// use weftwork_core::task;
+///
+/// let (task, handle) = task::closure(|| 6 * 7);
+/// let worker = std::thread::spawn(move || task.run());
+/// assert_eq!(handle.join().unwrap(), 42);
+/// worker.join().unwrap();
+///
+/// // A panic stays in the task.
+/// let (task, handle) = task::closure(|| -> u32 { "no number".parse().unwrap() });
+/// task.run();
+/// assert!(handle.join().unwrap_err().is_panic());
+/// ```
 #[track_caller]
 pub fn closure<F, T>(work: F) -> (Task, JoinHandle<T>)
 where
@@ -80,6 +94,31 @@ where
 }
 
 /// Makes a task of a future, spawned at the caller's line; its wakes go to `schedule`.
+///
+/// Each [`Task::run`] polls it once. A future that nobody can wake, join or cancel any more is dropped
+/// at once. Costs one allocation, and none per poll.
+///
+/// ```
+/// use std::sync::mpsc::{Sender, channel};
+/// use weftwork_core::task::{self, Cause, Schedule, Task};
+///
+/// struct Queue(Sender<Task>);
+///
+/// impl Schedule for Queue {
+///     fn schedule(&self, task: Task, _cause: Cause) {
+///         // A task that does not get into the queue is cancelled by its drop.
+///         let _ = self.0.send(task);
+///     }
+/// }
+///
+/// let (send, queue) = channel();
+/// let (inner, inner_handle) = task::closure(|| 20);
+/// let (outer, handle) = task::future(async { inner_handle.await.unwrap() + 1 }, Queue(send));
+/// outer.run(); // Polls it: it waits.
+/// inner.run(); // Wakes it: it is queued.
+/// queue.recv().unwrap().run();
+/// assert_eq!(handle.join().unwrap(), 21);
+/// ```
 #[track_caller]
 pub fn future<W, S>(work: W, schedule: S) -> (Task, JoinHandle<W::Output>)
 where
@@ -175,15 +214,23 @@ impl<W, T, S> Cell<W, T, S> {
     }
 }
 
-/// Drops `value`; a panic of its drop is returned, and a panic of that payload's drop leaks it.
+/// Drops `value`; a panic of its drop is returned.
 fn drop_caught<V>(value: V) -> Option<Payload> {
     catch_unwind(AssertUnwindSafe(|| drop(value))).err()
 }
 
-fn discard(payload: Payload) {
-    if let Some(again) = drop_caught(payload) {
-        std::mem::forget(again);
+/// Drops a payload that has nobody to be told.
+fn discard(mut payload: Payload) {
+    /// The drop of a payload may panic with another one, and so on; after some rounds the last is
+    /// forgotten.
+    const ROUNDS: usize = 8;
+    for _ in 0..ROUNDS {
+        match drop_caught(payload) {
+            None => return,
+            Some(next) => payload = next,
+        }
     }
+    std::mem::forget(payload);
 }
 
 /// # Safety
@@ -419,7 +466,7 @@ fn drop_locals(header: &Header) {
             return;
         }
     }
-    std::mem::forget(ext.locals.take());
+    ext.locals.take().for_each(std::mem::forget);
 }
 
 /// Drops what user code may have left in the header of a complete or unreachable task.

@@ -122,7 +122,11 @@ pub struct Locals(RefCell<Vec<(TypeId, Box<dyn Any + Send>)>>);
 impl Locals {
     /// Calls `f` with the value of `key`, making it with `init` at the first use.
     ///
-    /// `init` and `f` run with nothing borrowed, so they may use other task-locals.
+    /// `init` and `f` run with nothing borrowed, so they may use task-locals. If `init` uses the same
+    /// key, the value it made there stays and its own is dropped.
+    ///
+    /// # Panics
+    /// If `key` was used with another type before: a key stands for one type.
     pub fn with<T: Send + 'static, R>(
         &self,
         key: TypeId,

@@ -57,9 +57,25 @@ impl<T> JoinHandle<T> {
     /// Waits until the task ends and returns its output.
     ///
     /// A task that nobody has started and that the calling worker would run next is run in place.
+    /// If the calling task is cancelled it unwinds from here, which detaches the joined one.
     ///
     /// # Errors
     /// The task panicked or was cancelled.
+    ///
+    /// ```
+    /// use weftwork_core::task;
+    ///
+    /// let (task, handle) = task::closure(|| "output");
+    /// std::thread::spawn(move || task.run());
+    /// assert_eq!(handle.join().unwrap(), "output");
+    ///
+    /// let (task, handle) = task::closure(|| "output");
+    /// drop(task);
+    /// assert!(handle.join().unwrap_err().is_cancelled());
+    /// ```
+    ///
+    /// # Panics
+    /// If the handle was polled before, as a future, and gave the output then.
     #[track_caller]
     pub fn join(mut self) -> Result<T, JoinError> {
         if !self.header().state.is_complete() {
@@ -69,10 +85,23 @@ impl<T> JoinHandle<T> {
         wait::wait(Reason::JOIN, |context| self.poll_join(context))
     }
 
-    /// Waits until the task ends, at most for `timeout`.
+    /// Waits until the task ends, at most for `timeout`; one that no clock can tell is for ever.
     ///
     /// # Errors
-    /// The handle itself, if the time is over first.
+    /// The handle itself, if the time is over first. The inner result is that of [`join`](Self::join).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weftwork_core::task;
+    ///
+    /// let (task, handle) = task::closure(|| 3);
+    /// let refused = handle.join_timeout(Duration::from_millis(1)).unwrap_err();
+    /// task.run();
+    /// assert_eq!(refused.into_inner().join().unwrap(), 3);
+    /// ```
+    ///
+    /// # Panics
+    /// As [`join`](Self::join).
     #[track_caller]
     pub fn join_timeout(self, timeout: Duration) -> Result<Result<T, JoinError>, NotFinished<T>> {
         self.join_until(wait::deadline_after(timeout))
@@ -82,6 +111,9 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// The handle itself, if the time is over first.
+    ///
+    /// # Panics
+    /// As [`join`](Self::join).
     #[track_caller]
     pub fn join_deadline(self, deadline: Instant) -> Result<Result<T, JoinError>, NotFinished<T>> {
         self.join_until(Some(deadline))
@@ -100,6 +132,9 @@ impl<T> JoinHandle<T> {
     ///
     /// # Errors
     /// The handle itself, if the task is still going on.
+    ///
+    /// # Panics
+    /// As [`join`](Self::join).
     pub fn try_join(self) -> Result<Result<T, JoinError>, NotFinished<T>> {
         if self.is_finished() {
             // SAFETY: complete, and the handle is given up after this.

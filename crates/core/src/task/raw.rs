@@ -79,7 +79,17 @@ impl TaskRef {
     }
 
     /// Asks the task to end: a task that was not started is dropped, a future is dropped between
-    /// polls, a green thread unwinds from its next waiting point. Does not wait for it.
+    /// polls, a green thread unwinds from its next waiting point. Does not wait for it. After the
+    /// task's end it does nothing.
+    ///
+    /// ```
+    /// use weftwork_core::task;
+    ///
+    /// let (task, handle) = task::closure(|| 1);
+    /// handle.task_ref().cancel();
+    /// task.run();
+    /// assert!(handle.join().unwrap_err().is_cancelled());
+    /// ```
     pub fn cancel(&self) {
         cancel(self.0);
     }

@@ -13,12 +13,15 @@
 //! 4. The joiner's waker belongs to the join handle while `JOIN_WAKER` is clear and `COMPLETE` is
 //!    clear; with `JOIN_WAKER` set it is read-only until `COMPLETE`, then the runner's to wake.
 //! 5. References: one for the `Task` handle, one for the join handle, one per waker, one per
-//!    [`TaskRef`](super::TaskRef). The memory is freed when the count reaches zero.
+//!    [`TaskRef`](super::TaskRef), one for the length of a call that queues the task. The memory is
+//!    freed when the count reaches zero.
 //!
 //! Why a wake is not lost against the end of a poll: the wake sets `SCHEDULED` by a read-modify-
 //! write on this word and the runner leaves `RUNNING` by another on the same word. Whichever comes
 //! second sees the first: either the runner finds `SCHEDULED` and queues the task again, or the
 //! wake finds the task idle and queues it.
+//!
+//! The transitions, the bad interleavings and why they cannot happen: `docs/design/task-state.md`.
 
 #[cfg(weftwork_canary)]
 use crate::canary::{self, Step};

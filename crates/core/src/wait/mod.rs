@@ -11,6 +11,8 @@
 //! A wait may be woken for nothing; the operation is then polled again. Each wait names its
 //! [`Reason`] and its caller's line, for dumps. Each is a point where a cancelled task ends, and
 //! where a task whose time slice is over lets others run.
+//!
+//! The protocol, and why no wake is lost: `docs/design/waiting.md`.
 
 pub mod cancel;
 mod local;
@@ -85,7 +87,38 @@ pub fn deadline_after(timeout: Duration) -> Option<Instant> {
 
 /// Waits until `operation` is ready.
 ///
+/// `operation` is polled at once, and again after each wake. It leaves the context's waker where the
+/// event will find it before it looks for the event, as [`Future::poll`] does. It may wait in turn.
+///
 /// A cancelled task unwinds from here, unless it is panicking already.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use std::task::{Poll, Waker};
+/// use weftwork_core::wait::{Reason, wait};
+///
+/// static MAILBOX: Mutex<(Option<u32>, Option<Waker>)> = Mutex::new((None, None));
+///
+/// let sender = std::thread::spawn(|| {
+///     let mut mailbox = MAILBOX.lock().unwrap();
+///     mailbox.0 = Some(7);
+///     let waiter = mailbox.1.take();
+///     drop(mailbox);
+///     waiter.into_iter().for_each(Waker::wake);
+/// });
+/// let letter = wait(Reason::new("mailbox"), |context| {
+///     let mut mailbox = MAILBOX.lock().unwrap();
+///     match mailbox.0.take() {
+///         Some(letter) => Poll::Ready(letter),
+///         None => {
+///             mailbox.1 = Some(context.waker().clone());
+///             Poll::Pending
+///         }
+///     }
+/// });
+/// assert_eq!(letter, 7);
+/// sender.join().unwrap();
+/// ```
 #[track_caller]
 #[inline]
 pub fn wait<T>(reason: Reason, operation: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
@@ -106,6 +139,17 @@ pub fn wait<T>(reason: Reason, operation: impl FnMut(&mut Context<'_>) -> Poll<T
 ///
 /// # Errors
 /// The deadline passed first.
+///
+/// ```
+/// use std::task::Poll;
+/// use std::time::Duration;
+/// use weftwork_core::TimedOut;
+/// use weftwork_core::wait::{Reason, deadline_after, wait_deadline};
+///
+/// let deadline = deadline_after(Duration::from_millis(1));
+/// let never = wait_deadline(Reason::SLEEP, deadline, |_| Poll::<()>::Pending);
+/// assert_eq!(never, Err(TimedOut));
+/// ```
 #[track_caller]
 #[inline]
 pub fn wait_deadline<T>(
@@ -124,10 +168,20 @@ pub fn wait_deadline<T>(
 }
 
 /// Waits until `operation` is ready, until `deadline` or until the current task is cancelled,
-/// whichever is first. Never unwinds by itself.
+/// whichever is first. Never unwinds by itself. What the `try_` forms of waiting calls are made of.
 ///
 /// # Errors
 /// Which of the other two it was.
+///
+/// ```
+/// use std::task::Poll;
+/// use std::time::Instant;
+/// use weftwork_core::wait::{Interrupt, Reason, wait_interruptible};
+///
+/// let now = Some(Instant::now());
+/// let never = wait_interruptible(Reason::PARK, now, |_| Poll::<()>::Pending);
+/// assert_eq!(never, Err(Interrupt::TimedOut));
+/// ```
 #[track_caller]
 #[inline]
 pub fn wait_interruptible<T>(
@@ -176,7 +230,19 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Lets others run if the time slice of the current task is over, and ends the task if it was
-/// cancelled. For loops that compute without waiting.
+/// cancelled. For loops that compute without waiting. Where no scheduler hosts the thread it does
+/// nothing.
+///
+/// ```
+/// let mut sum = 0_u64;
+/// for n in 0..10_000 {
+///     sum += n * n;
+///     if n % 1024 == 0 {
+///         weftwork_core::wait::checkpoint();
+///     }
+/// }
+/// assert_eq!(sum, 333_283_335_000);
+/// ```
 pub fn checkpoint() {
     if try_checkpoint().is_err() && cancel::may_unwind() {
         cancel::unwind();

@@ -29,6 +29,17 @@ const PARKED: u32 = 1;
 const NOTIFIED: u32 = 2;
 
 /// A one-token parking place of one OS thread.
+///
+/// ```
+/// use std::sync::Arc;
+/// use weftwork_core::wait::Parker;
+///
+/// let parker = Arc::new(Parker::new());
+/// let waker = parker.waker();
+/// let other = std::thread::spawn(move || waker.wake());
+/// assert!(parker.park(None));
+/// other.join().unwrap();
+/// ```
 pub struct Parker {
     state: AtomicU32,
     thread: Thread,
@@ -44,8 +55,12 @@ impl Parker {
         }
     }
 
-    /// Waits for a token and takes it, at most until `deadline`. Only the owner thread calls this.
-    /// Returns false if the time was over first.
+    /// Waits for a token and takes it, at most until `deadline`; `None` is for ever. Returns false
+    /// if the time was over first, which it never says early. A token that is there is taken even
+    /// if the time is over.
+    ///
+    /// Only the thread that made the parker may call this: on another one it sleeps through its
+    /// wakes, though nothing worse.
     pub fn park(&self, deadline: Option<Instant>) -> bool {
         // Acquire, here and below: pairs with the release in `unpark`, so that what was done before
         // the wake is seen after it. Release on the way to PARKED has no reader to pair with.
@@ -80,7 +95,8 @@ impl Parker {
         }
     }
 
-    /// Leaves a token and wakes the owner if it sleeps. From any thread.
+    /// Leaves a token and wakes the owner if it sleeps. From any thread; never blocks. A token that
+    /// is there already is not doubled.
     pub fn unpark(&self) {
         // Canary: a wake that looks before it leaps loses the race against `park`.
         #[cfg(weftwork_canary)]
