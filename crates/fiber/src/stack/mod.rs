@@ -27,6 +27,7 @@
 //! The design and its figures are in `docs/design/stacks.md`.
 
 mod class;
+mod config;
 mod error;
 pub(crate) mod guard;
 mod pages;
@@ -39,8 +40,9 @@ use core::ptr::NonNull;
 use std::sync::Arc;
 
 pub use class::SizeClass;
+pub use config::{GuardMode, PoolConfig, StackStats};
 pub use error::StackError;
-pub use pool::{GuardMode, PoolConfig, StackPool, StackStats};
+pub use pool::StackPool;
 
 use crate::annotate::StackId;
 use slab::Slab;

@@ -75,7 +75,7 @@ fn map_and_cut(length: usize, align: usize) -> io::Result<*mut u8> {
 }
 
 fn map_anywhere(length: usize) -> io::Result<*mut u8> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | MAP_STACK;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | RESERVE_NOTHING;
     // SAFETY: a new anonymous mapping at an address of the kernel's choice disturbs nobody.
     let start = unsafe {
         libc::mmap(
@@ -94,10 +94,12 @@ fn map_anywhere(length: usize) -> io::Result<*mut u8> {
     }
 }
 
+/// Asks for no reservation of memory, and tells what the mapping is for. Other systems do not reserve
+/// private anonymous memory to begin with.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const MAP_STACK: libc::c_int = libc::MAP_STACK;
+const RESERVE_NOTHING: libc::c_int = libc::MAP_NORESERVE | libc::MAP_STACK;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const MAP_STACK: libc::c_int = 0;
+const RESERVE_NOTHING: libc::c_int = 0;
 
 /// Unmaps a range; an empty one is left alone.
 ///
