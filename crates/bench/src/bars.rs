@@ -1,6 +1,6 @@
 //! What the project promises of its speed, as data.
 //!
-//! A bar compares a median of ours with a fixed limit or with the best median of some peers that
+//! A bar compares a figure of ours with a fixed limit or with the best figure of some peers that
 //! were measured in the same run, on the same machine. `table` prints a verdict for each.
 //! The promises that need more than this program are shown elsewhere: 50,000 open connections by
 //! the example `c50k`.
@@ -84,15 +84,15 @@ pub(crate) enum Verdict {
 }
 
 impl Bar {
-    /// Compares, given the medians: `median(peer)` is the metric of a peer in this bar's bench.
+    /// Compares, given the figures: `figure(peer)` is the metric of a peer in this bar's bench.
     ///
     /// All peers named must have been measured: the best of those that happen to be there would
     /// be another promise.
-    pub(crate) fn judge(&self, median: impl Fn(&str) -> Option<f64>) -> Verdict {
+    pub(crate) fn judge(&self, figure: impl Fn(&str) -> Option<f64>) -> Verdict {
         let all = |peers: &[&str]| {
             peers
                 .iter()
-                .map(|peer| median(peer))
+                .map(|peer| figure(peer))
                 .collect::<Option<Vec<_>>>()
         };
         let limit = match self.limit {
@@ -104,7 +104,7 @@ impl Bar {
                 .and_then(|all| all.into_iter().reduce(f64::max))
                 .map(|best| best * factor),
         };
-        match median(self.ours).zip(limit) {
+        match figure(self.ours).zip(limit) {
             None => Verdict::Missing,
             Some((ours, limit)) => {
                 let kept = match self.limit {

@@ -20,7 +20,6 @@ mod peers;
 mod process;
 mod registry;
 mod table;
-#[cfg(feature = "weft")]
 mod weft;
 mod workload;
 

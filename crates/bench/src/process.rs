@@ -44,7 +44,6 @@ pub(crate) fn peak_rss_kib() -> f64 {
 
 /// Returns the voluntary context switches of all threads of this process: each is a time that a
 /// thread went to sleep.
-#[cfg(feature = "weft")]
 pub(crate) fn voluntary_switches() -> io::Result<u64> {
     let mut sum = 0;
     for thread in fs::read_dir("/proc/self/task")? {

@@ -127,7 +127,6 @@ impl Entry {
 
 /// Runs that count the instructions of `spawn_join`.
 const INSTRUCTIONS: &[Entry] = &[
-    #[cfg(feature = "weft")]
     Entry {
         bench: Bench::SpawnInstructions,
         peer: "weftwork",
@@ -152,7 +151,6 @@ const INSTRUCTIONS: &[Entry] = &[
 
 /// All entries, ours first.
 const GROUPS: &[&[Entry]] = &[
-    #[cfg(feature = "weft")]
     crate::weft::ENTRIES,
     peers::tokio::ENTRIES,
     peers::may::ENTRIES,

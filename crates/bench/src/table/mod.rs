@@ -29,9 +29,12 @@ pub(crate) struct Options {
     /// Run only what matches `BENCH PEER wWORKERS`, for example `^spawn_join (weftwork|go) w1`.
     #[arg(long, default_value = ".")]
     pub(crate) filter: Regex,
-    /// Runs of each; the median counts.
+    /// Runs of each.
     #[arg(long, default_value = "3", value_parser = positive)]
     pub(crate) reps: usize,
+    /// Compare the best run of each instead of the median: for a machine that others use too.
+    #[arg(long)]
+    pub(crate) best: bool,
     /// A tenth of the sizes: to see that all runs, not to judge.
     #[arg(long)]
     pub(crate) quick: bool,

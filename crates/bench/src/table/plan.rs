@@ -242,9 +242,8 @@ mod tests {
             let case = plan
                 .cases
                 .iter()
-                .find(|case| case.bench == bar.bench && case.workers == bar.workers);
-            // A bench of ours alone has no case as long as ours is not compiled in.
-            let Some(case) = case else { continue };
+                .find(|case| case.bench == bar.bench && case.workers == bar.workers)
+                .unwrap_or_else(|| panic!("{bar:?} has no case"));
             let (Limit::TimesLeast(_, peers) | Limit::TimesGreatest(_, peers)) = bar.limit else {
                 continue;
             };

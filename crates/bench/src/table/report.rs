@@ -7,7 +7,7 @@ use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 
 use super::Options;
-use super::results::{Results, Row};
+use super::results::{Results, Row, Summary};
 use crate::bars::{BARS, Metric, Verdict};
 use crate::registry::Bench;
 
@@ -36,10 +36,15 @@ pub(super) fn markdown(options: &Options, results: &Results) -> String {
     } else {
         ""
     };
-    let runs = if options.reps == 1 {
-        "One run"
+    let summary = if options.best {
+        Summary::Best
     } else {
-        "Medians of interleaved runs"
+        Summary::Median
+    };
+    let runs = match summary {
+        _ if options.reps == 1 => "One run",
+        Summary::Median => "Medians of interleaved runs",
+        Summary::Best => "The best of interleaved runs",
     };
     writeln!(
         text,
@@ -48,8 +53,8 @@ pub(super) fn markdown(options: &Options, results: &Results) -> String {
         machine()
     )
     .expect("a string takes all");
-    writeln!(text, "{}\n", figures(results)).expect("a string takes all");
-    if let Some(bars) = bars(results) {
+    writeln!(text, "{}\n", figures(results, summary)).expect("a string takes all");
+    if let Some(bars) = bars(results, summary) {
         writeln!(text, "{bars}\n").expect("a string takes all");
     }
     for failure in results.failures() {
@@ -58,7 +63,7 @@ pub(super) fn markdown(options: &Options, results: &Results) -> String {
     text
 }
 
-fn figures(results: &Results) -> Table {
+fn figures(results: &Results, summary: Summary) -> Table {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header([
@@ -80,19 +85,21 @@ fn figures(results: &Results) -> Table {
             bench,
             row.workers.to_string(),
             row.peer.clone(),
-            row.median("ns_per_op").map(figure).unwrap_or_default(),
+            row.summary("ns_per_op", summary)
+                .map(figure)
+                .unwrap_or_default(),
             range
                 .map(|(min, max)| format!("{} – {}", figure(min), figure(max)))
                 .unwrap_or_default(),
-            ratio(results, row),
-            more(row),
+            ratio(results, row, summary),
+            more(row, summary),
         ]);
     }
     table
 }
 
 /// Returns the time of ours over that of the peer.
-fn ratio(results: &Results, row: &Row) -> String {
+fn ratio(results: &Results, row: &Row, summary: Summary) -> String {
     if row.peer.starts_with("weftwork") {
         return String::new();
     }
@@ -102,25 +109,24 @@ fn ratio(results: &Results, row: &Row) -> String {
         _ => "weftwork",
     };
     let ours = results.find(row.bench, row.workers, row.conns, ours);
-    let times = ours
-        .and_then(|ours| ours.median("ns_per_op"))
-        .zip(row.median("ns_per_op"));
+    let time = |row: &Row| row.summary("ns_per_op", summary);
+    let times = ours.and_then(time).zip(time(row));
     times
         .map(|(ours, peer)| format!("{:.2}", ours / peer))
         .unwrap_or_default()
 }
 
-fn more(row: &Row) -> String {
+fn more(row: &Row, summary: Summary) -> String {
     let mut parts = Vec::new();
     if row.bench == Bench::Echo {
         parts.extend(
-            row.median("ops_per_s")
+            row.summary("ops_per_s", summary)
                 .map(|rate| format!("{} req/s", figure(rate))),
         );
     }
     for (key, name) in FIGURES {
         parts.extend(
-            row.median(key)
+            row.summary(key, summary)
                 .map(|value| format!("{name} {}", figure(value))),
         );
     }
@@ -128,21 +134,21 @@ fn more(row: &Row) -> String {
 }
 
 /// Returns the table of bars; `None`, when nothing of ours was measured that has one.
-fn bars(results: &Results) -> Option<Table> {
+fn bars(results: &Results, summary: Summary) -> Option<Table> {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header([
         "bench", "workers", "ours", "promise", "measured", "limit", "verdict",
     ]);
     for bar in BARS {
-        let median = |peer: &str| {
+        let figure_of = |peer: &str| {
             let row = results.find(bar.bench, bar.workers, bar.conns, peer)?;
-            row.metric(bar.metric)
+            row.metric(bar.metric, summary)
         };
-        if median(bar.ours).is_none() {
+        if figure_of(bar.ours).is_none() {
             continue;
         }
-        let (measured, limit, verdict) = match bar.judge(median) {
+        let (measured, limit, verdict) = match bar.judge(figure_of) {
             Verdict::Missing => (String::new(), String::new(), "a peer is missing"),
             Verdict::Measured { ours, limit, kept } => (
                 precise(bar.metric, ours),

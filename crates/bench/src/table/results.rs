@@ -26,6 +26,15 @@ impl SingleRun {
     }
 }
 
+/// Which figure stands for several runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Summary {
+    /// The middle one.
+    Median,
+    /// The best one: of figures that noise can only make worse, the one with the least of it.
+    Best,
+}
+
 /// All runs of one peer in one setting.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -37,10 +46,14 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// Returns the median of a key over the runs; `None`, where one of them lacks it.
-    pub(super) fn median(&self, key: &str) -> Option<f64> {
-        let values: Option<Vec<f64>> = self.values(key).collect();
-        median(&values?)
+    /// Returns what stands for the runs in a key; `None`, where one of them lacks it.
+    pub(super) fn summary(&self, key: &str, summary: Summary) -> Option<f64> {
+        match summary {
+            Summary::Median => median(&self.values(key).collect::<Option<Vec<_>>>()?),
+            // The only figure of which more is better.
+            Summary::Best if key == "ops_per_s" => self.range(key).map(|(_, greatest)| greatest),
+            Summary::Best => self.range(key).map(|(least, _)| least),
+        }
     }
 
     /// Returns the least and the greatest value of a key.
@@ -50,9 +63,13 @@ impl Row {
         Some((least, values.into_iter().fold(least, f64::max)))
     }
 
-    /// Returns the median of a metric of a bar.
-    pub(super) fn metric(&self, metric: Metric) -> Option<f64> {
-        metric.keys().iter().map(|key| self.median(key)).sum()
+    /// Returns what stands for the runs in a metric of a bar.
+    pub(super) fn metric(&self, metric: Metric, summary: Summary) -> Option<f64> {
+        metric
+            .keys()
+            .iter()
+            .map(|key| self.summary(key, summary))
+            .sum()
     }
 
     fn values(&self, key: &str) -> impl Iterator<Item = Option<f64>> {
@@ -166,7 +183,8 @@ mod tests {
         for value in [3.0, 1.0, 2.0] {
             for conns in [50, 1000] {
                 for peer in ["weftwork", "go"] {
-                    let record = serde_json::json!({ "ns_per_op": value * conns as f64 });
+                    let time = value * conns as f64;
+                    let record = serde_json::json!({ "ns_per_op": time, "ops_per_s": 1e9 / time });
                     results.add(run(peer, Some(conns), Ok(record)));
                 }
             }
@@ -187,10 +205,12 @@ mod tests {
             expected.map(|(conns, peer)| (conns, peer.to_owned()))
         );
         let row = results.find(Bench::Echo, 1, Some(50), "go").unwrap();
-        assert_eq!(row.median("ns_per_op"), Some(100.0));
+        assert_eq!(row.summary("ns_per_op", Summary::Median), Some(100.0));
+        assert_eq!(row.summary("ns_per_op", Summary::Best), Some(50.0));
+        assert_eq!(row.summary("ops_per_s", Summary::Best), Some(2e7));
         assert_eq!(row.range("ns_per_op"), Some((50.0, 150.0)));
-        assert_eq!(row.median("p99_us"), None);
-        assert_eq!(row.metric(Metric::KibPerUnit), None);
+        assert_eq!(row.summary("p99_us", Summary::Best), None);
+        assert_eq!(row.metric(Metric::KibPerUnit, Summary::Median), None);
     }
 
     #[test]

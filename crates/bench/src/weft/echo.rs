@@ -28,7 +28,7 @@ pub(super) fn echo(run: &Run) -> io::Result<()> {
             };
             // Without it the figures would show delayed acknowledgements.
             let _ = stream.set_nodelay(true);
-            spawn(move || serve(stream));
+            drop(spawn(move || serve(stream)));
         }
     })
 }
