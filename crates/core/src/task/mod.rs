@@ -8,6 +8,7 @@
 //!
 //! Nothing here knows how tasks are queued or on which stack they run.
 
+mod caught;
 mod cell;
 mod error;
 mod ext;
@@ -15,7 +16,9 @@ mod header;
 mod id;
 mod join;
 mod raw;
+mod run;
 mod state;
+mod waker;
 
 pub use cell::{closure, closure_at, closure_unchecked, future, future_at, future_unchecked};
 pub use error::JoinError;
