@@ -35,8 +35,8 @@ const SLOTS: usize = 1 << LEVEL_BITS;
 const LEVELS: usize = (64 - TICK_BITS).div_ceil(LEVEL_BITS) as usize;
 /// The link that leads nowhere.
 const NIL: u32 = u32::MAX;
-/// Entries above which an empty wheel gives its memory back.
-const KEEP: usize = 1 << 16;
+/// Room for entries, beyond which a wheel that became empty gives its memory back.
+const KEEP: usize = 1 << 18;
 
 /// Names an armed timer; of no use once the timer fired or was cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,14 +51,18 @@ impl fmt::Debug for TimerKey {
     }
 }
 
-/// One timer, or a link of the free list if `payload` is `None`.
-struct Entry<T> {
+/// What the lists need of a timer, apart from the rest so that four share a cache line: sinking and
+/// looking for what is due touch nothing else.
+#[derive(Clone, Copy)]
+struct Link {
     deadline: u64,
-    serial: u64,
     next: u32,
     prev: u32,
-    /// Which list it is in: level × 256 + slot.
-    slot: u16,
+}
+
+/// The rest of a timer. Without a payload the entry is free, and its link leads to the next free one.
+struct Entry<T> {
+    serial: u64,
     payload: Option<T>,
 }
 
@@ -103,6 +107,8 @@ const EMPTY: List = List {
 /// assert_eq!(due, ["first", "second"]);
 /// ```
 pub struct Wheel<T> {
+    /// As long as `entries`, and in its order.
+    links: Vec<Link>,
     entries: Vec<Entry<T>>,
     /// Head of the free list.
     free: u32,
@@ -122,6 +128,7 @@ impl<T> Wheel<T> {
     #[must_use]
     pub fn new(start_ns: u64) -> Self {
         Wheel {
+            links: Vec::new(),
             entries: Vec::new(),
             free: NIL,
             serial: 0,
@@ -154,23 +161,25 @@ impl<T> Wheel<T> {
     pub fn insert(&mut self, deadline_ns: u64, payload: T) -> TimerKey {
         let serial = self.serial;
         self.serial += 1;
-        let entry = Entry {
+        let link = Link {
             deadline: deadline_ns,
-            serial,
             next: NIL,
             prev: NIL,
-            slot: 0,
+        };
+        let entry = Entry {
+            serial,
             payload: Some(payload),
         };
         let index = self.free;
         let index = if index == NIL {
-            let index = u32::try_from(self.entries.len())
-                .ok()
-                .filter(|&index| index != NIL);
+            let index = u32::try_from(self.entries.len()).unwrap_or(NIL);
+            assert_ne!(index, NIL, "a wheel holds at most 2^32 - 1 timers");
+            self.links.push(link);
             self.entries.push(entry);
-            index.expect("a wheel holds at most 2^32 - 1 timers")
+            index
         } else {
-            self.free = self.entries[index as usize].next;
+            self.free = self.links[index as usize].next;
+            self.links[index as usize] = link;
             self.entries[index as usize] = entry;
             index
         };
@@ -187,7 +196,7 @@ impl<T> Wheel<T> {
         self.unlink(key.index);
         let payload = self.give_entry_back(key.index);
         if self.len == 0 {
-            self.release_memory();
+            self.start_over();
         }
         payload
     }
@@ -199,7 +208,7 @@ impl<T> Wheel<T> {
             return false;
         }
         self.unlink(key.index);
-        self.entries[key.index as usize].deadline = deadline_ns;
+        self.links[key.index as usize].deadline = deadline_ns;
         self.link(key.index, deadline_ns);
         true
     }
@@ -217,7 +226,7 @@ impl<T> Wheel<T> {
     #[must_use]
     pub fn deadline(&self, key: TimerKey) -> Option<u64> {
         self.is_armed(key)
-            .then(|| self.entries[key.index as usize].deadline)
+            .then(|| self.links[key.index as usize].deadline)
     }
 
     /// Returns the time at which to call [`advance`](Self::advance) next, or `None` without timers.
@@ -256,7 +265,7 @@ impl<T> Wheel<T> {
         }
         self.enter(target);
         if self.len == 0 && before > 0 {
-            self.release_memory();
+            self.start_over();
         }
         before - self.len
     }
@@ -297,9 +306,8 @@ impl<T> Wheel<T> {
     fn sink(&mut self, list: usize) {
         let mut index = self.take_list(list).head;
         while index != NIL {
-            let entry = &self.entries[index as usize];
-            let next = entry.next;
-            self.link(index, entry.deadline);
+            let Link { deadline, next, .. } = self.links[index as usize];
+            self.link(index, deadline);
             index = next;
         }
     }
@@ -309,7 +317,7 @@ impl<T> Wheel<T> {
         let List { head, tail, .. } = self.lists[list];
         if head == tail {
             // `earliest` may be that of a cancelled timer.
-            let deadline = self.entries[head as usize].deadline;
+            let deadline = self.links[head as usize].deadline;
             if deadline <= now_ns {
                 self.take_list(list);
                 due.extend(self.give_entry_back(head));
@@ -322,13 +330,13 @@ impl<T> Wheel<T> {
         let mut earliest = None;
         let mut index = head;
         while index != NIL {
-            let entry = &self.entries[index as usize];
-            if entry.deadline <= now_ns {
-                batch.push((entry.deadline, batch.len() as u32, index));
+            let Link { deadline, next, .. } = self.links[index as usize];
+            if deadline <= now_ns {
+                batch.push((deadline, batch.len() as u32, index));
             } else {
-                earliest = Some(earliest.unwrap_or(u64::MAX).min(entry.deadline));
+                earliest = Some(earliest.unwrap_or(u64::MAX).min(deadline));
             }
-            index = entry.next;
+            index = next;
         }
         if !batch.is_sorted() {
             batch.sort_unstable(); // Stable, by the position in it.
@@ -349,53 +357,57 @@ impl<T> Wheel<T> {
         self.batch = batch;
     }
 
-    /// Appends an entry that is in no list to the one where its deadline belongs.
+    /// Where an entry with this deadline sits now, by invariant 1: level × 256 + slot.
     #[inline]
-    fn link(&mut self, index: u32, deadline: u64) {
+    fn list_of(&self, deadline: u64) -> usize {
         let tick = (deadline >> TICK_BITS).max(self.tick);
         // The highest byte that differs; level 0 if none does.
         let level = ((tick ^ self.tick) | 1).ilog2() / LEVEL_BITS;
-        let slot = (tick >> (level * LEVEL_BITS)) as usize % SLOTS;
-        let (level, list) = (level as usize, level as usize * SLOTS + slot);
+        level as usize * SLOTS + (tick >> (level * LEVEL_BITS)) as usize % SLOTS
+    }
 
-        let List { tail, earliest, .. } = self.lists[list];
-        let entry = &mut self.entries[index as usize];
-        entry.slot = list as u16;
-        entry.next = NIL;
-        entry.prev = tail;
+    /// Appends an entry that is in no list to the one where its deadline belongs.
+    #[inline]
+    fn link(&mut self, index: u32, deadline: u64) {
+        let at = self.list_of(deadline);
+        let list = &mut self.lists[at];
+        let tail = list.tail;
+        list.tail = index;
+        list.earliest = list.earliest.min(deadline);
         if tail == NIL {
-            self.used[level][slot / 64] |= 1 << (slot % 64);
-            self.lists[list] = List {
-                head: index,
-                tail: index,
-                earliest: deadline,
-            };
+            list.head = index;
+            let slot = at % SLOTS;
+            self.used[at / SLOTS][slot / 64] |= 1 << (slot % 64);
         } else {
-            self.entries[tail as usize].next = index;
-            self.lists[list].tail = index;
-            self.lists[list].earliest = earliest.min(deadline);
+            self.links[tail as usize].next = index;
         }
+        let link = &mut self.links[index as usize];
+        link.next = NIL;
+        link.prev = tail;
     }
 
     /// Takes an entry out of its list.
     #[inline]
     fn unlink(&mut self, index: u32) {
-        let Entry {
-            next, prev, slot, ..
-        } = self.entries[index as usize];
-        let list = &mut self.lists[slot as usize];
+        let Link {
+            deadline,
+            next,
+            prev,
+        } = self.links[index as usize];
+        let at = self.list_of(deadline);
+        let list = &mut self.lists[at];
         if next == NIL {
             list.tail = prev;
         } else {
-            self.entries[next as usize].prev = prev;
+            self.links[next as usize].prev = prev;
         }
         if prev == NIL {
             list.head = next;
         } else {
-            self.entries[prev as usize].next = next;
+            self.links[prev as usize].next = next;
         }
         if list.head == NIL {
-            self.take_list(slot as usize);
+            self.take_list(at);
         }
     }
 
@@ -410,19 +422,27 @@ impl<T> Wheel<T> {
     /// Puts an entry that is in no list into the free list and returns its payload.
     #[inline]
     fn give_entry_back(&mut self, index: u32) -> Option<T> {
-        let entry = &mut self.entries[index as usize];
-        entry.next = self.free;
+        self.links[index as usize].next = self.free;
         self.free = index;
         self.len -= 1;
-        entry.payload.take()
+        self.entries[index as usize].payload.take()
     }
 
-    /// Gives the memory of a large wheel that became empty back to the allocator.
-    fn release_memory(&mut self) {
+    /// Starts over with fresh entries in a wheel that became empty: in order again, where the free
+    /// list would hand them out in the order in which timers ended, all over the memory. The cost
+    /// is shared by the timers that made the entries; a few entries are near each other anyway.
+    fn start_over(&mut self) {
+        if self.entries.len() <= SLOTS {
+            return;
+        }
+        self.free = NIL;
         if self.entries.capacity() > KEEP {
+            self.links = Vec::new();
             self.entries = Vec::new();
             self.batch = Vec::new();
-            self.free = NIL;
+        } else {
+            self.links.clear();
+            self.entries.clear();
         }
     }
 }
@@ -444,7 +464,7 @@ mod tests {
 
     #[test]
     fn an_entry_with_a_waker_takes_at_most_48_bytes() {
-        assert!(size_of::<Entry<Waker>>() <= 48);
+        assert!(size_of::<Link>() + size_of::<Entry<Waker>>() <= 48);
     }
 
     #[test]
