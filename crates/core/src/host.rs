@@ -27,6 +27,9 @@ pub unsafe trait Host {
     /// Parks the current task until its waker is called or `deadline` passes; returns at once if
     /// the waker was called since the last park. May return for no reason.
     ///
+    /// Before an interruptible park the host calls [`RawTask::set_runner`] and then asks
+    /// [`RawTask::is_cancelled`], in this order: so no cancellation is missed.
+    ///
     /// # Errors
     /// The wait is `interruptible` and the task was asked to end. An uninterruptible wait parks
     /// whatever was asked: it is how a task waits in its destructors while it unwinds.
