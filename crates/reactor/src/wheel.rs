@@ -20,7 +20,7 @@
 //!    index is in use and carries its serial number, so a key of a fired timer names nothing for
 //!    good.
 //!
-//! Entries live in one vector and are linked by index; freed ones are linked into a free list.
+//! Entries live in two vectors, linked by index; freed ones are linked into a free list.
 //! Nothing here runs user code: payloads are moved in and out.
 
 use std::fmt;
