@@ -4,6 +4,7 @@
 //! `Done`, and to `Consumed` again when the output is taken. Who may touch it: invariant 3 of the
 //! state word.
 
+use super::block;
 use super::caught::{Payload, discard};
 use super::error::JoinError;
 use super::ext::Meta;
@@ -155,12 +156,16 @@ where
 #[inline]
 fn allocate<W, T, S>(vtable: &'static VTable, meta: Meta, schedule: S, work: W) -> NonNull<Header> {
     let (ext, location) = meta.into_parts();
-    let cell = Box::new(Cell::<W, T, S> {
-        header: Header::new(vtable, location, ext),
-        schedule,
-        stage: UnsafeCell::new(Stage::Pending(work)),
-    });
-    NonNull::from(Box::leak(cell)).cast()
+    let place = block::take::<Cell<W, T, S>>();
+    // SAFETY: the block is for a cell, and ours.
+    unsafe {
+        place.write(Cell {
+            header: Header::new(vtable, location, ext),
+            schedule,
+            stage: UnsafeCell::new(Stage::Pending(work)),
+        });
+    }
+    place.cast()
 }
 
 const fn closure_vtable<F: FnOnce() -> T, T>() -> VTable {
@@ -255,14 +260,23 @@ pub(super) unsafe fn drop_output<W, T, S>(header: NonNull<Header>) {
 /// # Safety
 /// The vtable's contract of `free`.
 pub(super) unsafe fn free<W, T, S>(header: NonNull<Header>) {
-    // SAFETY: the last reference is gone, so this is exclusive; the cell came from a `Box`.
-    let cell = unsafe { Box::from_raw(header.cast::<Cell<W, T, S>>().as_ptr()) };
-    // An unreachable future is still in its stage; its drop may panic.
+    let place = header.cast::<Cell<W, T, S>>();
+    // SAFETY: the last reference is gone, so this is exclusive.
+    let cell = unsafe { place.as_ref() };
     // SAFETY: exclusive.
-    if let Some(payload) = unsafe { drop_caught_stage(&cell.stage) } {
+    let consumed = cell
+        .stage
+        .with(|stage| matches!(unsafe { &*stage }, Stage::Consumed));
+    // An unreachable future or an output that nobody took is still in its stage; its drop may
+    // panic.
+    // SAFETY: exclusive.
+    if !consumed && let Some(payload) = unsafe { drop_caught_stage(&cell.stage) } {
         discard(payload);
     }
-    // SAFETY: exclusive.
-    unsafe { drop_remains(&cell.header) };
-    drop(cell);
+    // SAFETY: exclusive, both; the block came from `take` for this type.
+    unsafe {
+        drop_remains(&cell.header);
+        place.drop_in_place();
+        block::give_back(place);
+    }
 }

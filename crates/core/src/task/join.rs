@@ -82,6 +82,10 @@ impl<T> JoinHandle<T> {
             let raw = RawTask(self.header);
             host::with(|host| host.is_some_and(|host| host.run_if_next(raw)));
         }
+        if self.header().state.is_complete() {
+            // SAFETY: complete, and the handle is given up after this.
+            return unsafe { self.take_output() };
+        }
         wait::wait(Reason::JOIN, |context| self.poll_join(context))
     }
 

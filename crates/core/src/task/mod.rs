@@ -8,6 +8,7 @@
 //!
 //! Nothing here knows how tasks are queued or on which stack they run.
 
+mod block;
 mod caught;
 mod cell;
 mod error;
