@@ -15,15 +15,16 @@
 //!
 //! Invariants
 //! 1. A started carrier is resumed by its worker's thread alone, for its whole life.
-//! 2. The fields in `Cell`s belong to that thread. `link` belongs to whoever made the carrier ready,
-//!    until the worker has taken it. `word`, `refs`, `home` and `waker` are for everybody.
+//! 2. The fields in `Cell`s belong to that thread. `link` belongs to whoever left the first mark in
+//!    `mail`, until the worker has taken the carrier out of its inbox. `mail`, `refs`, `home` and
+//!    `waker` are for everybody.
 //! 3. References: one for the worker, from creation until the carrier has left its stack for ever,
-//!    and one per waker or `CarrierRef`. The stack goes back to its pool when the last one goes, so
+//!    one for the inbox while it holds the carrier, one per waker or `CarrierRef`. The stack goes back to its pool when the last one goes, so
 //!    a late waker finds memory that is still a carrier: at worst it wakes another task for nothing.
 
 use crate::home::Home;
-use crate::inbox::Link;
-use crate::park_word::{ParkWord, Seen};
+use crate::inbox::{Link, Pushed};
+use crate::mail::Mail;
 use crate::shared::Shared;
 use crate::worker;
 use std::cell::Cell;
@@ -43,7 +44,7 @@ pub(crate) struct Carrier {
     /// First, so that a link is its carrier.
     pub(crate) link: Link,
     pub(crate) context: Context,
-    pub(crate) word: ParkWord,
+    mail: Mail,
     refs: AtomicUsize,
     waker: ManuallyDrop<Waker>,
     /// Where it lives; kept alive by `shared`.
@@ -55,13 +56,18 @@ pub(crate) struct Carrier {
     pub(crate) task: Cell<Option<RawTask>>,
     /// What it waits for.
     pub(crate) site: Cell<Option<Site>>,
-    pub(crate) seen: Cell<Seen>,
-    /// User-level tokens taken so far.
-    pub(crate) tokens_taken: Cell<u32>,
+    /// Whether it is switched away and in no list: a wake puts it into the ring.
+    pub(crate) parked: Cell<bool>,
+    /// Whether there was a wake while it was not parked: the next park returns at once.
+    pub(crate) notified: Cell<bool>,
+    /// The user-level token of `park` and `unpark`.
+    pub(crate) token: Cell<bool>,
     /// Whether a task, or half of a fork-join, is on the stack: only then may it park.
     pub(crate) busy: Cell<bool>,
     /// Told to an idle carrier when it is resumed: leave the stack for ever.
     pub(crate) retire: Cell<bool>,
+    /// The ready ring, or the list of idle carriers.
+    pub(crate) next: Cell<Option<NonNull<Carrier>>>,
     /// The worker's list of all its carriers.
     pub(crate) previous: Cell<Option<NonNull<Carrier>>>,
     pub(crate) following: Cell<Option<NonNull<Carrier>>>,
@@ -98,11 +104,10 @@ impl Carrier {
         let limit = stack.limit();
         stack.set_described(true);
         let place = top.wrapping_sub(size_of::<Carrier>()).cast::<Carrier>();
-        let seen = ParkWord::new().observe();
         let carrier = Carrier {
             link: Link::new(),
             context: Context::for_thread(),
-            word: ParkWord::new(),
+            mail: Mail::new(),
             refs: AtomicUsize::new(1),
             // SAFETY: the table's functions take the data for a carrier; this waker is never
             // dropped, so it needs no count of its own: it goes with the carrier.
@@ -113,8 +118,10 @@ impl Carrier {
             label: Cell::new(Label::none()),
             task: Cell::new(None),
             site: Cell::new(None),
-            seen: Cell::new(seen),
-            tokens_taken: Cell::new(seen.tokens()),
+            parked: Cell::new(false),
+            notified: Cell::new(false),
+            token: Cell::new(false),
+            next: Cell::new(None),
             busy: Cell::new(false),
             retire: Cell::new(false),
             previous: Cell::new(None),
@@ -164,7 +171,7 @@ impl Carrier {
 impl std::fmt::Debug for Carrier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Carrier")
-            .field("word", &self.word)
+            .field("mail", &self.mail)
             .finish_non_exhaustive()
     }
 }
@@ -194,17 +201,13 @@ impl CarrierRef {
     #[inline]
     pub(crate) fn wake(&self) {
         // SAFETY: this reference keeps it alive.
-        unsafe { wake(self.0) }
+        unsafe { wake(self.0, false) }
     }
 
     #[inline]
     pub(crate) fn unpark(&self) {
         // SAFETY: this reference keeps it alive.
-        unsafe {
-            if self.0.as_ref().word.unpark() {
-                make_ready(self.0);
-            }
-        }
+        unsafe { wake(self.0, true) }
     }
 
     pub(crate) fn pointer(&self) -> NonNull<Carrier> {
@@ -229,33 +232,46 @@ impl Drop for CarrierRef {
 /// # Safety
 /// The carrier is alive.
 #[inline]
-unsafe fn wake(carrier: NonNull<Carrier>) {
-    // SAFETY: alive, says the caller; having taken PARKED away, we make it ready.
-    unsafe {
-        if carrier.as_ref().word.wake() {
-            make_ready(carrier);
-        }
-    }
+unsafe fn wake(carrier: NonNull<Carrier>, token: bool) {
+    // SAFETY: alive, says the caller.
+    let this = unsafe { carrier.as_ref() };
+    worker::with(|worker| match worker {
+        Some(worker) if worker.is_home(this.home()) => worker.wake_here(carrier, token),
+        // SAFETY: alive, says the caller.
+        _ => unsafe { wake_from_afar(carrier, token) },
+    });
 }
 
 /// # Safety
-/// The carrier is alive, and the caller took PARKED away from its word.
-#[inline]
-unsafe fn make_ready(carrier: NonNull<Carrier>) {
-    // SAFETY: alive, says the caller. Its home outlives this call through the caller's reference.
-    let home = unsafe { carrier.as_ref() }.home();
-    let mine = worker::with(|worker| match worker {
-        Some(worker) if worker.is_home(home) => {
-            worker.push_ready(carrier);
-            true
-        }
-        _ => false,
-    });
-    if !mine {
-        // SAFETY: a parked carrier is in no list, and its worker keeps it alive until it has run.
-        if unsafe { home.inbox.push(carrier.cast()) } {
+/// The carrier is alive.
+unsafe fn wake_from_afar(carrier: NonNull<Carrier>, token: bool) {
+    // SAFETY: alive, says the caller.
+    let this = unsafe { carrier.as_ref() };
+    if !this.mail.leave(token) {
+        return;
+    }
+    // The home outlives this call through the caller's reference, the carrier its stay in the inbox
+    // through one of its own.
+    let home = this.home();
+    // SAFETY: alive, says the caller.
+    let in_inbox = unsafe { CarrierRef::new(carrier) };
+    // SAFETY: we left the first mark, so the carrier is in no inbox (invariant 1 of the mail word),
+    // and it is kept alive until it is taken out.
+    match unsafe { home.inbox.push(carrier.cast()) } {
+        Pushed::Taken => std::mem::forget(in_inbox),
+        Pushed::WakeOwner => {
+            std::mem::forget(in_inbox);
             home.wake_poller();
         }
+        // The worker is gone, and nothing that is parked there runs again.
+        Pushed::Closed => drop(in_inbox),
+    }
+}
+
+impl Carrier {
+    /// Takes the marks of a carrier that was taken out of the inbox. True: there was a token.
+    pub(crate) fn collect_mail(&self) -> bool {
+        self.mail.collect()
     }
 }
 
@@ -315,14 +331,14 @@ unsafe fn clone_waker(data: *const ()) -> RawWaker {
 unsafe fn wake_by_value(data: *const ()) {
     // SAFETY: as above; the waker's reference is given up after the wake.
     unsafe {
-        wake(carrier_of(data));
+        wake(carrier_of(data), false);
         release(carrier_of(data));
     }
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: as above.
-    unsafe { wake(carrier_of(data)) }
+    unsafe { wake(carrier_of(data), false) }
 }
 
 unsafe fn drop_waker(data: *const ()) {

@@ -5,10 +5,11 @@
 //! read-modify-writes on one word.
 //!
 //! Invariants
-//! 1. The head is null (nothing to do), `ASLEEP`, `KICKED`, or the newest node of a list.
+//! 1. The head is null (nothing to do), `ASLEEP`, `KICKED`, `CLOSED`, or the newest node of a list.
 //! 2. Only the owner sets `ASLEEP`, and only from null. Whoever takes `ASLEEP` away other than the
 //!    owner wakes the owner's poller, exactly once.
 //! 3. A node is in at most one inbox, and belongs to the owner once it is pushed.
+//! 4. `CLOSED`, set by the owner at its end, is never taken away, and takes no node.
 //!
 //! No push is lost: a push before `announce_sleep` makes the head non-null, so the owner does not
 //! sleep; a push after it finds `ASLEEP` and wakes the owner.
@@ -16,7 +17,7 @@
 use std::ptr::NonNull;
 use weftwork_core::sync::atomic::{AtomicPtr, Ordering};
 
-/// The link by which something lies in an inbox or in its owner's ready ring.
+/// The link by which something lies in an inbox.
 #[derive(Debug)]
 pub struct Link {
     next: AtomicPtr<Link>,
@@ -46,9 +47,23 @@ impl Link {
 }
 
 /// Head while the owner sleeps or is about to. Set by the owner, excludes a push that does not wake.
-const ASLEEP: *mut Link = 1 as *mut Link;
+const ASLEEP: *mut Link = std::ptr::without_provenance_mut(1);
 /// Head after a `kick` of an empty inbox: there is no node, but something elsewhere to look at.
-const KICKED: *mut Link = 2 as *mut Link;
+const KICKED: *mut Link = std::ptr::without_provenance_mut(2);
+/// Head for ever after the owner has left. Set by the owner.
+const CLOSED: *mut Link = std::ptr::without_provenance_mut(3);
+
+/// What became of a node that was pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Pushed {
+    /// The owner will take it.
+    Taken,
+    /// The owner will take it, once the caller has woken its poller.
+    WakeOwner,
+    /// The owner has left; the node is still the caller's.
+    Closed,
+}
 
 /// See the module's page.
 #[derive(Debug)]
@@ -64,15 +79,17 @@ impl Inbox {
         }
     }
 
-    /// Hands a node to the owner. True: the owner slept, and the caller wakes its poller.
+    /// Hands a node to the owner.
     ///
     /// # Safety
     /// The node is alive and in no list until the owner has taken it out.
-    #[must_use]
-    pub unsafe fn push(&self, node: NonNull<Link>) -> bool {
+    pub unsafe fn push(&self, node: NonNull<Link>) -> Pushed {
         // Relaxed: only the starting guess for the exchange below.
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
+            if head == CLOSED {
+                return Pushed::Closed;
+            }
             let next = if is_list(head) {
                 head
             } else {
@@ -84,7 +101,7 @@ impl Inbox {
             #[cfg(weftwork_canary)]
             if head.is_null() {
                 self.head.store(node.as_ptr(), Ordering::Release);
-                return false;
+                return Pushed::Taken;
             }
             // Release: publishes the node, and what was done before the push, to `take` (whose
             // acquire also covers the nodes below, through the chain of exchanges).
@@ -94,7 +111,8 @@ impl Inbox {
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
-                Ok(_) => return head == ASLEEP,
+                Ok(_) if head == ASLEEP => return Pushed::WakeOwner,
+                Ok(_) => return Pushed::Taken,
                 Err(seen) => head = seen,
             }
         }
@@ -106,6 +124,9 @@ impl Inbox {
         // Relaxed: only the starting guess for the exchange below.
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
+            if head == CLOSED {
+                return false;
+            }
             let next = if is_list(head) { head } else { KICKED };
             // Release: publishes what was done before the kick, even when a list is there already
             // (partner: `take`).
@@ -143,8 +164,17 @@ impl Inbox {
 
     /// Takes everything, oldest first, and ends the owner's sleep. `None`: there was no node.
     pub fn take(&self) -> Option<NonNull<Link>> {
+        self.take_and_leave(std::ptr::null_mut())
+    }
+
+    /// Takes everything for the last time: what comes later is refused.
+    pub fn close(&self) -> Option<NonNull<Link>> {
+        self.take_and_leave(CLOSED)
+    }
+
+    fn take_and_leave(&self, next_head: *mut Link) -> Option<NonNull<Link>> {
         // Acquire: pairs with the releases in `push` and `kick`.
-        let head = self.head.swap(std::ptr::null_mut(), Ordering::Acquire);
+        let head = self.head.swap(next_head, Ordering::Acquire);
         if !is_list(head) {
             return None;
         }
@@ -164,7 +194,19 @@ impl Inbox {
 }
 
 fn is_list(head: *mut Link) -> bool {
-    !head.is_null() && head != ASLEEP && head != KICKED
+    head.addr() > CLOSED.addr()
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Link::new()
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Inbox::new()
+    }
 }
 
 #[cfg(all(test, not(weftwork_loom)))]
@@ -177,8 +219,8 @@ mod tests {
         let inbox = Inbox::new();
         // SAFETY: both nodes outlive the inbox's use of them and are in no other list.
         unsafe {
-            assert!(!inbox.push(NonNull::from(&a)));
-            assert!(!inbox.push(NonNull::from(&b)));
+            assert_eq!(inbox.push(NonNull::from(&a)), Pushed::Taken);
+            assert_eq!(inbox.push(NonNull::from(&b)), Pushed::Taken);
         }
         assert_eq!(inbox.take(), Some(NonNull::from(&a)));
         assert_eq!(a.next(), (&raw const b).cast_mut());
@@ -193,8 +235,8 @@ mod tests {
         assert!(inbox.announce_sleep());
         // SAFETY: as above.
         unsafe {
-            assert!(inbox.push(NonNull::from(&a)));
-            assert!(!inbox.push(NonNull::from(&b)));
+            assert_eq!(inbox.push(NonNull::from(&a)), Pushed::WakeOwner);
+            assert_eq!(inbox.push(NonNull::from(&b)), Pushed::Taken);
         }
         assert!(!inbox.kick());
         assert!(!inbox.announce_sleep());
@@ -204,5 +246,18 @@ mod tests {
         assert!(inbox.has_mail());
         assert!(inbox.take().is_none());
         assert!(!inbox.has_mail());
+    }
+
+    #[test]
+    fn a_closed_inbox_refuses_nodes_and_wakes_nobody() {
+        let (a, b) = (Link::new(), Link::new());
+        let inbox = Inbox::new();
+        // SAFETY: as above.
+        unsafe {
+            assert_eq!(inbox.push(NonNull::from(&a)), Pushed::Taken);
+            assert_eq!(inbox.close(), Some(NonNull::from(&a)));
+            assert_eq!(inbox.push(NonNull::from(&b)), Pushed::Closed);
+        }
+        assert!(!inbox.kick());
     }
 }

@@ -6,7 +6,7 @@
 //! threads take part in everything: they join tasks, unpark them, and are parked by the same calls.
 //!
 //! ```
-//! use weftwork_sched::{Runtime, scope, sleep, spawn};
+//! use weftwork_sched::{Runtime, scope, sleep};
 //! use std::time::Duration;
 //!
 //! let rt = Runtime::builder().workers(2).build()?;
@@ -41,9 +41,9 @@ mod idle;
 mod inbox;
 mod item;
 mod local_runtime;
+mod mail;
 mod monitor;
 mod overflow_report;
-mod park_word;
 mod registry;
 mod runtime;
 mod scope;
@@ -81,6 +81,6 @@ pub use worker::Leftover;
 #[doc(hidden)]
 pub mod protocol {
     pub use crate::idle::{Idle, Woken};
-    pub use crate::inbox::{Inbox, Link};
-    pub use crate::park_word::{ParkWord, Seen};
+    pub use crate::inbox::{Inbox, Link, Pushed};
+    pub use crate::mail::Mail;
 }

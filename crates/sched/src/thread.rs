@@ -1,16 +1,18 @@
 //! The current task as std's threads have it: a handle, `park`, `unpark`.
 
 use crate::carrier::CarrierRef;
-use crate::worker;
+use crate::worker::{self, Worker};
 use std::cell::OnceCell;
 use std::fmt;
+use std::panic::Location;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use weftwork_core::TaskId;
+use weftwork_core::host::Host;
 use weftwork_core::sync::atomic::{AtomicBool, Ordering};
 use weftwork_core::sync::{Arc, Mutex};
 use weftwork_core::task::TaskRef;
-use weftwork_core::wait::{self, Reason, deadline_after};
+use weftwork_core::wait::{self, Reason, Site, deadline_after};
 
 /// A handle to a green thread, or to an OS thread, that can be unparked.
 ///
@@ -139,10 +141,28 @@ impl fmt::Debug for Thread {
 #[track_caller]
 #[inline]
 pub fn park() {
-    let site = Reason::PARK;
-    match waiter() {
-        None => wait::wait(site, |_| take_green()),
-        Some(thread) => wait::wait(site, |context| thread.take(context.waker())),
+    let site = Site {
+        reason: Reason::PARK,
+        location: Location::caller(),
+    };
+    worker::with(|worker| match worker {
+        Some(worker) if worker.busy_carrier().is_some() => park_green(worker, site),
+        _ => {
+            let thread = os_thread();
+            wait::wait(Reason::PARK, |context| thread.take(context.waker()));
+        }
+    });
+}
+
+/// What `wait` would do with an operation that takes the token, without its general parts: a hand
+/// over from one green thread to another is little more than this.
+#[inline]
+fn park_green(worker: &Worker, site: Site) {
+    let interruptible = cfg!(panic = "unwind") && !std::thread::panicking();
+    while !worker.take_token() {
+        if worker.park(site, None, interruptible).is_err() {
+            wait::cancel::unwind();
+        }
     }
 }
 

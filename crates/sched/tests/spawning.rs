@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 use weftwork_sched::{Runtime, current, park, sleep, spawn, spawn_async, yield_now};
-use weftwork_testkit::with_watchdog;
+use weftwork_testkit::watchdog;
 
 fn with_runtime(workers: usize, test: impl Fn(&Runtime)) {
-    with_watchdog(Duration::from_secs(60), || {
-        let rt = Runtime::builder().workers(workers).build().unwrap();
-        test(&rt);
-        assert!(rt.shutdown(Duration::from_secs(10)).is_clean());
+    let watchdog = watchdog(Duration::from_secs(60));
+    let rt = Runtime::builder().workers(workers).build().unwrap();
+    let handle = rt.handle().clone();
+    watchdog.on_hang("runtime", move |out| {
+        use std::fmt::Write;
+        let _ = write!(out, "{handle:#?}\n{:#?}", handle.stats());
     });
+    test(&rt);
+    assert!(rt.shutdown(Duration::from_secs(10)).is_clean());
+    drop(watchdog);
 }
 
 #[test]
@@ -98,7 +103,9 @@ fn many_parked_green_threads_all_wake() {
                 };
                 thread.unpark();
             }
-            handles.into_iter().for_each(|handle| handle.join().unwrap());
+            handles
+                .into_iter()
+                .for_each(|handle| handle.join().unwrap());
         });
     });
 }

@@ -1,8 +1,8 @@
 //! What the worker does for the task that is current: park it, count its time, run what it joins.
 //!
-//! Parking is one exchange on the park word and one switch: to the next ready carrier, else to one
-//! that runs the loop. Nothing has to be done on the other side of the switch, because a wake from
-//! another thread goes through the inbox of this worker, which looks there only after the switch.
+//! Parking is a flag and a switch: to the next ready carrier, else to one that runs the loop. Nothing
+//! is shared and nothing has to be done on the other side of the switch, because a wake from another
+//! thread goes through the inbox of this worker, which looks there only after the switch.
 
 use super::{BUDGET, IN_PLACE_STACK, Worker};
 use crate::carrier::Carrier;
@@ -29,6 +29,7 @@ unsafe impl Host for Worker {
         NonNull::from(self.running().waker())
     }
 
+    #[inline]
     fn park(
         &self,
         site: Site,
@@ -50,14 +51,12 @@ unsafe impl Host for Worker {
             home.arm(self.shared.clock.at(deadline), this.waker().clone())
                 .0
         });
-        match this.word.begin_park(this.seen.get()) {
-            Err(now) => this.seen.set(now),
-            Ok(()) => {
-                this.site.set(Some(site));
-                self.leave();
-                this.site.set(None);
-                this.seen.set(this.word.observe());
-            }
+        if !this.notified.replace(false) {
+            this.site.set(Some(site));
+            this.parked.set(true);
+            self.leave();
+            this.site.set(None);
+            this.notified.set(false);
         }
         if let Some(timer) = timer {
             drop(self.home().disarm(timer));
@@ -118,13 +117,13 @@ impl Worker {
     fn leave(&self) {
         let tick = self.tick.get() + 1;
         self.tick.set(tick);
-        let next = if tick < self.next_check.get()
-            && !self.home().inbox.has_mail()
-            && (!tick.is_multiple_of(8) || !self.has_own_tasks())
-        {
-            self.ready.pop()
-        } else {
+        let next = if tick >= self.next_check.get() || self.home().inbox.has_mail() {
             None
+        } else if self.tasks_turn() && self.has_own_tasks() {
+            self.tasks_first();
+            None
+        } else {
+            self.ready.pop()
         };
         Published::bump(&self.home().published.switches);
         // No ready carrier, or others than ready carriers are to have a turn: run the loop. Without
@@ -153,8 +152,9 @@ impl Worker {
         if self.home().inbox.has_mail() {
             self.take_mail();
         }
-        let others_turn = (tick.is_multiple_of(8) || self.ready.is_empty()) && self.has_own_tasks();
-        let next = if others_turn {
+        let tasks = (self.tasks_turn() || self.ready.is_empty()) && self.has_own_tasks();
+        let next = if tasks {
+            self.tasks_first();
             self.loop_carrier().ok()
         } else {
             self.ready.pop()
@@ -168,11 +168,8 @@ impl Worker {
     }
 
     /// The running carrier's user-level token: taken if there is one.
+    #[inline]
     pub(crate) fn take_token(&self) -> bool {
-        let this = self.running();
-        let now = this.word.observe();
-        let (given, taken) = (now.tokens(), this.tokens_taken.get());
-        this.tokens_taken.set(given);
-        given != taken
+        self.running().token.replace(false)
     }
 }

@@ -8,8 +8,7 @@
 //! Invariants
 //! 1. Nothing here is touched by another thread; what others may touch is in [`Home`].
 //! 2. No `RefCell` is borrowed across a switch or across foreign code (wakers, tasks, hooks).
-//! 3. A carrier in the ring is not parked: whoever put it there took `PARKED` from its word, or it
-//!    never was set.
+//! 3. A carrier in the ring is not parked: whoever put it there cleared the flag, or it never was set.
 //! 4. `current` names the flow of control that is running. It changes only in `switch`.
 //! 5. A carrier that leaves its stack for ever is put into `zombie` and freed by whoever runs next.
 
@@ -66,6 +65,10 @@ pub(crate) struct Worker {
     /// The future that was woken last: run next, while the data is hot.
     lifo: Cell<Option<Task>>,
     lifo_runs: Cell<u32>,
+    /// Ready carriers resumed since a queued task had its turn.
+    carrier_turns: Cell<u32>,
+    /// Queued tasks run.
+    task_turns: Cell<u32>,
     /// Thread-bound tasks that are to be run.
     local: RefCell<VecDeque<Task>>,
     events: RefCell<Events>,
@@ -134,6 +137,8 @@ impl Worker {
             woken: queues.woken,
             lifo: Cell::new(None),
             lifo_runs: Cell::new(0),
+            carrier_turns: Cell::new(0),
+            task_turns: Cell::new(0),
             local: RefCell::new(VecDeque::new()),
             events: RefCell::new(events),
             due: RefCell::new(Vec::new()),
@@ -252,10 +257,19 @@ impl Worker {
         self.local.borrow_mut().push_back(task);
     }
 
-    /// Queues a carrier from which the caller took `PARKED`.
+    /// Wakes a carrier of this worker.
     #[inline]
-    pub(crate) fn push_ready(&self, carrier: NonNull<Carrier>) {
-        self.ready.push(carrier);
+    pub(crate) fn wake_here(&self, carrier: NonNull<Carrier>, token: bool) {
+        // SAFETY: alive, as the callers hold a reference or are its worker.
+        let this = unsafe { carrier.as_ref() };
+        if token {
+            this.token.set(true);
+        }
+        if this.parked.replace(false) {
+            self.ready.push(carrier);
+        } else {
+            this.notified.set(true);
+        }
     }
 
     /// Suspends the running flow of control and resumes `to`, the root if none.
@@ -309,9 +323,8 @@ impl Worker {
     /// A carrier to run the loop: an idle one, else a new one.
     fn loop_carrier(&self) -> Result<NonNull<Carrier>, StackError> {
         if let Some(carrier) = self.idle.get() {
-            // SAFETY: idle carriers are alive and linked through `link`, which is ours.
-            let next = unsafe { carrier.as_ref() }.link.next();
-            self.idle.set(NonNull::new(next.cast()));
+            // SAFETY: idle carriers are alive.
+            self.idle.set(unsafe { carrier.as_ref() }.next.take());
             self.idle_len.set(self.idle_len.get() - 1);
             return Ok(carrier);
         }
@@ -323,9 +336,8 @@ impl Worker {
 
     fn push_idle(&self, carrier: NonNull<Carrier>) {
         let next = self.idle.replace(Some(carrier));
-        // SAFETY: alive; its link is in no list.
-        let link = unsafe { &carrier.as_ref().link };
-        link.set_next(next.map_or(ptr::null_mut(), |next| next.as_ptr().cast()));
+        // SAFETY: it is the one that runs.
+        unsafe { carrier.as_ref() }.next.set(next);
         self.idle_len.set(self.idle_len.get() + 1);
     }
 

@@ -1,9 +1,9 @@
 //! The ready ring: started carriers that are to be resumed, first come, first served. Intrusive,
-//! without atomics beyond the link's type, for one thread.
+//! without atomics, for one thread.
 
 use crate::carrier::Carrier;
 use std::cell::Cell;
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 /// See the module's page.
 pub(super) struct Ready {
@@ -26,13 +26,11 @@ impl Ready {
 
     #[inline]
     pub(super) fn push(&self, carrier: NonNull<Carrier>) {
-        // SAFETY: whoever makes a carrier ready keeps it alive, and owns its link.
-        unsafe { carrier.as_ref() }.link.set_next(ptr::null_mut());
+        // SAFETY: the worker keeps its carriers alive until they have left their stacks.
+        unsafe { carrier.as_ref() }.next.set(None);
         match self.last.replace(Some(carrier)) {
             // SAFETY: carriers in the ring are alive.
-            Some(last) => unsafe { last.as_ref() }
-                .link
-                .set_next(carrier.as_ptr().cast()),
+            Some(last) => unsafe { last.as_ref() }.next.set(Some(carrier)),
             None => self.first.set(Some(carrier)),
         }
     }
@@ -41,7 +39,7 @@ impl Ready {
     pub(super) fn pop(&self) -> Option<NonNull<Carrier>> {
         let carrier = self.first.get()?;
         // SAFETY: carriers in the ring are alive.
-        let next = NonNull::new(unsafe { carrier.as_ref() }.link.next().cast());
+        let next = unsafe { carrier.as_ref() }.next.take();
         self.first.set(next);
         if next.is_none() {
             self.last.set(None);

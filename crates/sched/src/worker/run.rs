@@ -112,9 +112,10 @@ impl Worker {
     /// Runs the second half of somebody's fork-join.
     fn run_job(&self, this: &Carrier, job: NonNull<Job>) {
         // SAFETY: it was just taken out of a queue.
+        let spawned_at = unsafe { Job::location(job) };
         let label = Label {
             id: u64::MAX,
-            spawned_at: unsafe { Job::location(job) },
+            spawned_at,
         };
         this.label.set(label);
         this.busy.set(true);

@@ -1,21 +1,31 @@
 //! Where the next piece of work comes from: the worker's own queues in turn, then everybody's.
 //!
-//! Own queues: the future woken last (at most three times in a row), then, by turns, carriers that
-//! are ready, woken futures, thread-bound tasks, and new tasks. What has started goes before what has
-//! not, but every eighth turn a new task comes first, and every sixteenth new task is the oldest
-//! instead of the newest: nothing waits for ever.
+//! Own queues: carriers that are ready go before tasks, because what has started is nearer its end,
+//! but after seven of them a queued task has its turn. Among tasks the future woken last runs first
+//! (at most three times in a row), then woken futures and thread-bound tasks, then new tasks; every
+//! fourth task is a new one, and every sixty-first the oldest instead of the newest. So nothing waits
+//! for ever.
 
 use super::Worker;
 use super::run::Work;
+use crate::carrier::{Carrier, release};
 use crate::home::Published;
+use crate::inbox::Link;
 use crate::item::Item;
 use crate::shared::Phase;
 use crossbeam_deque::Steal;
 use std::ptr::NonNull;
+use weftwork_core::Task;
 use weftwork_core::sync::atomic::Ordering;
 
 /// How often in a row the future woken last may run first.
 const LIFO_RUNS: u32 = 3;
+/// How many ready carriers are resumed before a queued task has its turn.
+const CARRIER_TURNS: u32 = 7;
+/// Every so many tasks a new one goes before the woken ones.
+const WOKEN_TURNS: u32 = 4;
+/// Every so many tasks the oldest new one goes before the newest.
+const OLDEST_TURNS: u32 = 61;
 
 impl Worker {
     /// Waits for something to do.
@@ -35,7 +45,7 @@ impl Worker {
             if self.home().inbox.has_mail() {
                 self.take_mail();
             }
-            if let Some(work) = self.own_work(tick, start_new) {
+            if let Some(work) = self.own_work(start_new) {
                 return self.found(work);
             }
             if start_new && let Some(item) = self.search() {
@@ -62,10 +72,37 @@ impl Worker {
     }
 
     #[inline]
-    fn own_work(&self, tick: u64, start_new: bool) -> Option<Work> {
+    fn own_work(&self, start_new: bool) -> Option<Work> {
         if !start_new {
             return self.ready.pop().map(Work::Resume);
         }
+        if self.tasks_turn() {
+            self.next_task()
+                .or_else(|| self.ready.pop().map(Work::Resume))
+        } else {
+            self.ready
+                .pop()
+                .map(Work::Resume)
+                .or_else(|| self.next_task())
+        }
+    }
+
+    /// Whether it is the turn of queued tasks rather than ready carriers. Counts the turns.
+    #[inline]
+    pub(super) fn tasks_turn(&self) -> bool {
+        let turns = self.carrier_turns.get();
+        let over = turns >= CARRIER_TURNS;
+        self.carrier_turns.set(if over { 0 } else { turns + 1 });
+        over
+    }
+
+    /// Makes the next turn one of queued tasks.
+    #[inline]
+    pub(super) fn tasks_first(&self) {
+        self.carrier_turns.set(CARRIER_TURNS);
+    }
+
+    fn next_task(&self) -> Option<Work> {
         if let Some(task) = self.lifo.take() {
             let runs = self.lifo_runs.get();
             if runs < LIFO_RUNS {
@@ -75,33 +112,30 @@ impl Worker {
             self.push_behind(task);
         }
         self.lifo_runs.set(0);
-        if tick.is_multiple_of(8)
-            && let Some(item) = self.take_fresh(tick)
+        let turn = self.task_turns.get().wrapping_add(1);
+        self.task_turns.set(turn);
+        if turn.is_multiple_of(WOKEN_TURNS)
+            && let Some(item) = self.take_fresh(turn)
         {
             return Some(Work::unpack(item));
         }
-        if tick.is_multiple_of(2) {
-            self.woken_work()
-                .or_else(|| self.ready.pop().map(Work::Resume))
-        } else {
-            self.ready
-                .pop()
-                .map(Work::Resume)
-                .or_else(|| self.woken_work())
+        if let Some(item) = self.woken.pop() {
+            return Some(Work::unpack(item));
         }
-        .or_else(|| self.take_fresh(tick).map(Work::unpack))
-    }
-
-    fn woken_work(&self) -> Option<Work> {
-        self.woken.pop().map(Work::unpack).or_else(|| {
-            let task = self.local.borrow_mut().pop_front();
-            task.map(Work::Run)
-        })
+        if let Some(task) = self.pop_local() {
+            return Some(Work::Run(task));
+        }
+        self.take_fresh(turn).map(Work::unpack)
     }
 
     #[inline]
-    fn take_fresh(&self, tick: u64) -> Option<Item> {
-        if tick.is_multiple_of(16)
+    fn pop_local(&self) -> Option<Task> {
+        self.local.borrow_mut().pop_front()
+    }
+
+    #[inline]
+    fn take_fresh(&self, turn: u32) -> Option<Item> {
+        if turn.is_multiple_of(OLDEST_TURNS)
             && let Steal::Success(item) = self.home().fresh.steal()
         {
             return Some(item);
@@ -185,14 +219,24 @@ impl Worker {
                 .any(|home| !home.woken.is_empty() || !home.fresh.is_empty())
     }
 
+    /// Wakes the carriers of a list from the inbox.
+    pub(super) fn open_mail(&self, mut next: Option<NonNull<Link>>) {
+        while let Some(link) = next {
+            // SAFETY: links from the inbox are carriers' first fields, kept alive by the inbox's
+            // reference, which is ours now, and so is the link until the marks are collected.
+            next = NonNull::new(unsafe { link.as_ref() }.next());
+            let carrier = link.cast::<Carrier>();
+            // SAFETY: as above.
+            let token = unsafe { carrier.as_ref() }.collect_mail();
+            self.wake_here(carrier, token);
+            // SAFETY: the inbox's reference. A carrier that has left its stack for ever may go now.
+            unsafe { release(carrier) };
+        }
+    }
+
     /// Moves what others left in the inbox to the worker's own queues.
     pub(super) fn take_mail(&self) {
-        let mut next = self.home().inbox.take();
-        while let Some(link) = next {
-            // SAFETY: links from the inbox are carriers' first fields, alive and ours now.
-            next = NonNull::new(unsafe { link.as_ref() }.next());
-            self.ready.push(link.cast());
-        }
+        self.open_mail(self.home().inbox.take());
         let home = self.home();
         // Relaxed: ordered by the inbox, whose taking acquires what came before the kick.
         if home.has_local_mail.load(Ordering::Relaxed) {

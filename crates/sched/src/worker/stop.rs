@@ -78,7 +78,7 @@ impl Worker {
         let mut tasks = Vec::new();
         self.each_carrier(|carrier| {
             if let Some(task) = carrier.task.get() {
-                let site = if carrier.word.is_parked() {
+                let site = if carrier.parked.get() {
                     carrier.site.get()
                 } else {
                     None
@@ -135,5 +135,6 @@ impl Worker {
         }
         self.retire_idle(0);
         self.bury();
+        self.open_mail(self.home().inbox.close());
     }
 }
