@@ -64,10 +64,7 @@ impl ToSocketAddrs for str {
     fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         match self.parse::<SocketAddr>() {
             Ok(address) => Ok(vec![address].into_iter()),
-            Err(_) => {
-                let name = self.to_owned();
-                off_worker(move || std::net::ToSocketAddrs::to_socket_addrs(&*name))
-            }
+            Err(_) => weftwork_sched::blocking(|| std::net::ToSocketAddrs::to_socket_addrs(self)),
         }
     }
 }
@@ -77,10 +74,7 @@ impl ToSocketAddrs for (&str, u16) {
     fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         match self.0.parse::<IpAddr>() {
             Ok(ip) => Ok(vec![SocketAddr::new(ip, self.1)].into_iter()),
-            Err(_) => {
-                let (name, port) = (self.0.to_owned(), self.1);
-                off_worker(move || std::net::ToSocketAddrs::to_socket_addrs(&(&*name, port)))
-            }
+            Err(_) => weftwork_sched::blocking(|| std::net::ToSocketAddrs::to_socket_addrs(self)),
         }
     }
 }
@@ -104,11 +98,6 @@ impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
     fn to_socket_addrs(&self) -> io::Result<Self::Iter> {
         (**self).to_socket_addrs()
     }
-}
-
-/// Runs a lookup where it may block.
-fn off_worker<T>(lookup: impl FnOnce() -> T) -> T {
-    lookup()
 }
 
 /// Tries `operation` with each address in turn, and returns the first success or the last error.

@@ -12,8 +12,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use weftwork_core::host;
 use weftwork_reactor::Direction;
+use weftwork_sched::{Handle, sleep_async};
 
 use crate::operation::{Done, Failure, Operation, ReadyWait};
 use crate::resolve::{ToSocketAddrs, no_addresses};
@@ -21,7 +21,7 @@ use crate::source::Source;
 use crate::sys;
 use crate::tcp::accept::Backoff;
 use crate::tcp::connect;
-use crate::tcp::listener::{TcpListener, pause, stream};
+use crate::tcp::listener::{TcpListener, stream};
 use crate::tcp::stream::TcpStream;
 
 /// An [`Operation`] as a future.
@@ -221,9 +221,9 @@ impl TcpListener {
             })
             .await;
             match result {
-                // Parks the polling task alone, as any blocking call inside a poll does.
-                Err(error) if self.may_retry(&error, None) && host::is_hosted() => {
-                    pause(&mut backoff, None);
+                // Without a runtime there are no timers, and the shortage is the caller's to deal with.
+                Err(error) if self.may_retry(&error, None) && Handle::current().is_some() => {
+                    sleep_async(backoff.next()).await;
                 }
                 result => return result.map(stream),
             }

@@ -253,7 +253,7 @@ impl TcpListener {
 
 /// Lets time pass during a shortage.
 #[track_caller]
-pub(super) fn pause(backoff: &mut Backoff, deadline: Option<Instant>) {
+fn pause(backoff: &mut Backoff, deadline: Option<Instant>) {
     let end = wait::deadline_after(backoff.next());
     let end = match (end, deadline) {
         (Some(end), Some(deadline)) => Some(end.min(deadline)),
