@@ -3,22 +3,37 @@
 
 use std::time::Duration;
 
+use weftwork_sched::Runtime;
 use weftwork_testkit::with_watchdog;
 
 /// The body against std.
 mod on_std {
     use std::net::{TcpListener, TcpStream};
-    use std::thread::spawn;
+    use std::thread::{spawn, yield_now};
     const TIMED_OUT: std::io::ErrorKind = std::io::ErrorKind::WouldBlock;
     include!("conformance/body.rs");
 }
 
 /// The body against this crate, on OS threads.
 mod on_threads {
-    use std::thread::spawn;
+    use std::thread::{spawn, yield_now};
     use weftwork_net::{TcpListener, TcpStream};
     const TIMED_OUT: std::io::ErrorKind = std::io::ErrorKind::TimedOut;
     include!("conformance/body.rs");
+}
+
+/// The body against this crate, on green threads.
+mod on_green_threads {
+    use weftwork_net::{TcpListener, TcpStream};
+    use weftwork_sched::{spawn, yield_now};
+    const TIMED_OUT: std::io::ErrorKind = std::io::ErrorKind::TimedOut;
+    include!("conformance/body.rs");
+}
+
+/// Runs a scenario as a green thread of a runtime with so many workers.
+fn hosted<T: Send>(workers: usize, scenario: impl FnOnce() -> T + Send) -> T {
+    let runtime = Runtime::builder().workers(workers).build();
+    runtime.expect("a runtime").run(scenario)
 }
 
 /// Runs one scenario everywhere and compares.
@@ -30,6 +45,10 @@ macro_rules! same_everywhere {
                 let expected = on_std::$scenario();
                 assert!(!expected.is_empty(), "the scenario observes something");
                 assert_eq!(on_threads::$scenario(), expected, "on OS threads");
+                for workers in [1, 2] {
+                    let seen = hosted(workers, on_green_threads::$scenario);
+                    assert_eq!(seen, expected, "on green threads of {workers} workers");
+                }
             });
         }
     )*};

@@ -1,4 +1,4 @@
-// Included once for each implementation, which brings `TcpListener`, `TcpStream`, `spawn` and the kind of
+// Included once for each implementation, which brings `TcpListener`, `TcpStream`, `spawn`, `yield_now` and the kind of
 // error that an expired timeout has. Each scenario returns what it observed, in words.
 
 use std::io::{BufRead, BufReader, ErrorKind, IoSlice, IoSliceMut, Read, Write};
@@ -354,12 +354,16 @@ pub(crate) fn shutdown_wakes_a_parked_reader() -> Seen {
     for how in [Shutdown::Read, Shutdown::Both] {
         let (near, _far) = pair();
         let handle = near.try_clone().expect("a handle");
-        let (tx, rx) = std::sync::mpsc::channel();
+        let begun = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let begin = std::sync::Arc::clone(&begun);
         let reader = spawn(move || {
-            tx.send(()).expect("somebody waits");
+            begin.store(true, std::sync::atomic::Ordering::SeqCst);
             plain((&handle).read(&mut [0; 8]))
         });
-        rx.recv().expect("the reader runs");
+        // Whether it waits already by the time of the shutdown does not change what it sees.
+        while !begun.load(std::sync::atomic::Ordering::SeqCst) {
+            yield_now();
+        }
         near.shutdown(how).expect("connected");
         seen.push(reader.join().expect("no panic"));
     }
@@ -596,7 +600,7 @@ pub(crate) fn urgent_data_does_not_hide_what_follows() -> Seen {
         assert_eq!(sent, 1);
         far.write_all(b"b").expect("a live connection");
         if round % 4 == 0 {
-            std::thread::yield_now();
+            yield_now();
         }
     }
     drop(far);
