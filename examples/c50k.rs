@@ -22,8 +22,8 @@
 mod children;
 #[path = "c50k/coordinator.rs"]
 mod coordinator;
-#[path = "c50k/kernel.rs"]
-mod kernel;
+#[path = "c50k/lifetime.rs"]
+mod lifetime;
 #[path = "c50k/load.rs"]
 mod load;
 #[path = "c50k/measure.rs"]

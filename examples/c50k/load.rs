@@ -13,7 +13,7 @@ use weftwork_net::{TcpSocket, TcpStream};
 use weftwork_reactor::{Event, Events, Interest, Mode, Poller, Token};
 
 use crate::Outcome;
-use crate::kernel::die_with_parent;
+use crate::lifetime::die_with_parent;
 use crate::options::Options;
 use crate::protocol::Message;
 
@@ -339,13 +339,11 @@ impl Load {
         }
     }
 
-    /// Bytes that were sent and came back.
-    fn bytes(&self) -> u64 {
-        let messages = self
-            .connections
-            .iter()
-            .map(|c| u64::from(c.number))
-            .sum::<u64>();
+    /// Closes all connections but the first `keep`. Returns the bytes that were sent on them and came back.
+    fn close(&mut self, keep: usize) -> u64 {
+        let keep = keep.min(self.connections.len());
+        let closing = self.connections.drain(keep..);
+        let messages: u64 = closing.map(|connection| u64::from(connection.number)).sum();
         messages * self.size as u64
     }
 
@@ -370,8 +368,7 @@ impl Load {
                     self.traffic(active, in_flight, time)?.say();
                 }
                 "close" => {
-                    let bytes = self.bytes();
-                    self.connections.clear();
+                    let bytes = self.close(command.get("keep")?);
                     Message::new("closed").with("bytes", bytes).say();
                 }
                 "quit" => break,

@@ -11,6 +11,8 @@ pub(crate) struct Usage {
     pub(crate) rss_kib: u64,
     /// Page tables.
     pub(crate) tables_kib: u64,
+    /// Time on processors, in the program and in the kernel for it.
+    pub(crate) cpu_us: u64,
     /// Context switches because the process waited.
     pub(crate) voluntary: u64,
     /// Context switches because its time was over.
@@ -28,10 +30,15 @@ impl Usage {
         Ok(Usage {
             rss_kib: field(&status, "VmRSS:").ok_or("no VmRSS in /proc/self/status")?,
             tables_kib: field(&status, "VmPTE:").ok_or("no VmPTE in /proc/self/status")?,
+            cpu_us: microseconds(usage.ru_utime) + microseconds(usage.ru_stime),
             voluntary: usage.ru_nvcsw as u64,
             involuntary: usage.ru_nivcsw as u64,
         })
     }
+}
+
+fn microseconds(time: libc::timeval) -> u64 {
+    time.tv_sec as u64 * 1_000_000 + time.tv_usec as u64
 }
 
 /// What the kernel holds for everybody.

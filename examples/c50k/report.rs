@@ -88,16 +88,25 @@ fn rows(results: &Results) -> Vec<(String, String)> {
             format!("{:.1} MiB in all", total as f64 / 1024.0)
         }),
     ];
-    for period in comparison {
-        rows.extend(traffic_rows(period));
-    }
-    rows.extend(traffic_rows(traffic));
-    for few in comparison {
-        let ratio = traffic.rate() / few.rate() * 100.0;
-        rows.push(row(
-            &format!("throughput of {} open against {}", traffic.open, few.open),
-            format!("{ratio:.1} %"),
-        ));
+    match &comparison[..] {
+        [first, last] => {
+            for period in [first, traffic, last] {
+                rows.extend(traffic_rows(period));
+            }
+            let mean = |of: fn(&Traffic) -> f64| (of(first) + of(last)) / 2.0;
+            let percent =
+                |of: fn(&Traffic) -> f64| format!("{:.1} %", of(traffic) / mean(of) * 100.0);
+            rows.push(row(
+                &format!("{} open against {}:", traffic.open, first.open),
+                String::new(),
+            ));
+            rows.push(row("  throughput", percent(Traffic::rate)));
+            rows.push(row(
+                "  server CPU per message",
+                percent(Traffic::cpu_per_message),
+            ));
+        }
+        _ => rows.extend(traffic_rows(traffic)),
     }
     rows
 }
@@ -117,6 +126,10 @@ fn traffic_rows(traffic: &Traffic) -> Vec<(String, String)> {
             format!("{} messages in {:.1} s", traffic.messages, traffic.seconds),
         ),
         row("  throughput", format!("{:.0} /s", traffic.rate())),
+        row(
+            "  server CPU per message",
+            format!("{:.2} us", traffic.cpu_per_message()),
+        ),
         row("  latency p50", latency(0.5)),
         row("  latency p99", latency(0.99)),
         row("  latency p99.9", latency(0.999)),

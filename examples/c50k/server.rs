@@ -8,7 +8,7 @@ use weftwork_net::{SocketAddr, TcpListener, TcpSocket, TcpStream};
 use weftwork_sched as sched;
 
 use crate::Outcome;
-use crate::kernel::die_with_parent;
+use crate::lifetime::die_with_parent;
 use crate::measure::Usage;
 use crate::options::Options;
 use crate::protocol::Message;
@@ -104,6 +104,7 @@ impl Counts {
             .with("failed", self.failed.load(Ordering::Relaxed))
             .with("rss_kib", usage.rss_kib)
             .with("tables_kib", usage.tables_kib)
+            .with("cpu_us", usage.cpu_us)
             .with("voluntary", usage.voluntary)
             .with("involuntary", usage.involuntary)
             .with("text", first.as_deref().unwrap_or("none")))
