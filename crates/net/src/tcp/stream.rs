@@ -440,3 +440,15 @@ impl fmt::Debug for TcpStream {
         self.std().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_stays_small() {
+        // With the two counts of its `Arc`: what a connection costs here, besides its slot.
+        let allocation = size_of::<Inner>() + 2 * size_of::<usize>();
+        assert!(allocation <= 96, "{allocation} bytes");
+    }
+}
