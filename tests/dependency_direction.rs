@@ -50,8 +50,15 @@ const MAP: &[Allowed] = &[
         why: "sockets wait for readiness, on workers where there are any",
     },
     Allowed {
+        name: "weftwork-macros",
+        crates: &[],
+        external: &["proc-macro2", "quote", "syn"],
+        why: "runs in the compiler: what it writes names the facade, but it needs nobody",
+    },
+    Allowed {
         name: "weftwork",
         crates: &[
+            "weftwork-macros",
             "weftwork-core",
             "weftwork-fiber",
             "weftwork-reactor",
@@ -253,6 +260,8 @@ fn each_kind_of_forbidden_edge_is_reported() {
         ("weftwork-core", "loom", false, None),
         ("weftwork-sched", "weftwork-testkit", false, None),
         ("weftwork-bench", "weftwork-testkit", false, None),
+        ("weftwork-net", "weftwork-macros", false, None),
+        ("weftwork-macros", "weftwork-core", false, None),
         ("weftwork-core", "weftwork-sched", true, None),
         ("weftwork-core", "loom", false, Some("cfg(unix)")),
     ] {

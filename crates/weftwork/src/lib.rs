@@ -1,1 +1,44 @@
 //! Every classic concurrency model on one runtime.
+//!
+//! This crate has no logic of its own: it gathers what the crates below it offer, so that a program
+//! names one dependency. Most programs want
+//!
+//! ```
+//! use weftwork::prelude::*;
+//!
+//! #[weftwork::main]
+//! fn main() {
+//!     let answer = spawn(|| 6 * 7).join().unwrap();
+//!     assert_eq!(answer, 42);
+//! }
+//! ```
+//!
+//! | here | what | from |
+//! | --- | --- | --- |
+//! | [`Runtime`], [`LocalRuntime`], [`Handle`] | a set of workers, and ways into it | `weftwork-sched` |
+//! | [`spawn`], [`spawn_async`], [`spawn_local`], [`scope`], [`join`](fn@join) | work to do at the same time | `weftwork-sched` |
+//! | [`park`], [`yield_now`], [`checkpoint`], [`blocking`], [`block_on`] | waiting, and letting others run | `weftwork-sched` |
+//! | [`task`] | handles, names, task-local values | `weftwork-core`, `weftwork-sched` |
+//! | [`time`] | sleeps, limits, intervals | `weftwork-sched` |
+//! | `net` (feature `net`) | sockets with the interface of [`std::net`] | `weftwork-net` |
+//! | [`wait`] | to write a waiting operation of one's own | `weftwork-core` |
+//! | `main`, `test` (feature `macros`) | a function on a runtime | `weftwork-macros` |
+#![forbid(unsafe_code)]
+#![doc(test(attr(deny(warnings))))]
+
+pub mod prelude;
+pub mod task;
+pub mod time;
+
+pub use weftwork_core::wait;
+pub use weftwork_core::{Refused, Spawn};
+#[cfg(feature = "macros")]
+pub use weftwork_macros::{main, test};
+#[cfg(feature = "net")]
+pub use weftwork_net as net;
+pub use weftwork_sched::{
+    Builder, EnterGuard, Handle, Leftover, LocalRuntime, Runtime, Scope, ScopedJoinHandle,
+    ShutdownReport, Stats, Stuck, Thread, block_on, blocking, checkpoint, current, is_cancelled,
+    join, park, park_deadline, park_timeout, scope, spawn, spawn_async, spawn_local,
+    spawn_local_async, task_local, try_checkpoint, try_yield_now, yield_now,
+};

@@ -1,0 +1,10 @@
+//! What most files of a program want, by one `use weftwork::prelude::*`.
+
+#[cfg(feature = "net")]
+pub use crate::net;
+pub use crate::task::{JoinError, JoinHandle};
+pub use crate::time::{interval, sleep, timeout};
+pub use crate::{
+    Runtime, block_on, blocking, checkpoint, join, scope, spawn, spawn_async, spawn_local,
+    yield_now,
+};

@@ -1,0 +1,4 @@
+#[weftwork::main]
+fn main() {
+    let number: u32 = "text";
+}

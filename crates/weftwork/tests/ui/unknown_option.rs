@@ -1,0 +1,2 @@
+#[weftwork::main(wrkers = 4)]
+fn main() {}

@@ -1,0 +1,4 @@
+#[weftwork::main]
+fn main() -> String {
+    String::from("no exit status")
+}
