@@ -4,14 +4,12 @@
 //! here, so that this file is the boundary: the others use the names below.
 
 mod cpu;
-#[cfg(feature = "net")]
 mod echo;
 mod latency;
 mod parked;
 mod tasks;
 mod timer;
 
-#[cfg(feature = "net")]
 pub(crate) use weftwork_net::{TcpListener, TcpStream};
 pub(crate) use weftwork_sched::{
     JoinHandle, Runtime, Thread, current, join, park, sleep, spawn, yield_now,
@@ -32,8 +30,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     Entry::measure(Bench::Idle, "weftwork", timer::idle),
     Entry::measure(Bench::WakeLatency, "weftwork", latency::wake),
     Entry::measure(Bench::StealLatency, "weftwork", latency::steal),
-    #[cfg(feature = "net")]
-    Entry::serve(Bench::Echo, "weftwork", echo::echo),
+        Entry::serve(Bench::Echo, "weftwork", echo::echo),
 ];
 
 /// Builds a runtime of `--workers` workers and, where it is given, `--stack`.

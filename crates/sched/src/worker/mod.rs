@@ -73,6 +73,8 @@ pub(crate) struct Worker {
     local: RefCell<VecDeque<Task>>,
     events: RefCell<Events>,
     due: RefCell<Vec<Waker>>,
+    /// When timers fired last, by the runtime's clock.
+    fired_at: Cell<u64>,
     searching: Cell<bool>,
     tick: Cell<u64>,
     next_check: Cell<u64>,
@@ -142,6 +144,7 @@ impl Worker {
             local: RefCell::new(VecDeque::new()),
             events: RefCell::new(events),
             due: RefCell::new(Vec::new()),
+            fired_at: Cell::new(0),
             searching: Cell::new(false),
             tick: Cell::new(0),
             next_check: Cell::new(sleep::CHECK_FIRST),
@@ -265,6 +268,7 @@ impl Worker {
         if token {
             this.token.set(true);
         }
+        Published::bump(&self.home().published.epoch);
         if this.parked.replace(false) {
             self.ready.push(carrier);
         } else {

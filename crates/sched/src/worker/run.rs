@@ -75,7 +75,9 @@ impl Worker {
     fn end(&self, this: &Carrier, me: NonNull<Carrier>, next: Option<NonNull<Carrier>>) -> ! {
         self.current.set(next);
         self.zombie.set(Some(me));
-        self.home().published.set_label(self.label());
+        let published = &self.home().published;
+        Published::bump(&published.epoch);
+        published.set_label(self.label());
         // SAFETY: `next` is suspended and this worker's, `me` is in no list and is not resumed
         // again: whoever runs next buries it. The loop's frame owns nothing.
         unsafe { switch_final(&raw const this.context, self.context(next)) }

@@ -15,6 +15,8 @@ pub(super) const CHECK_FIRST: u64 = 61;
 const CHECK_MOST: u64 = 2048;
 /// How long a busy worker goes without a look at its poller and timers, about.
 const CHECK_TARGET: Duration = Duration::from_micros(100);
+/// The least time, in nanoseconds, between two times a worker wakes for timers.
+const TIMER_GAP: u64 = 250_000;
 /// How long the root sleeps while no stack is to be had: others may free one without a word.
 const NO_STACK_NAP: Duration = Duration::from_millis(10);
 
@@ -76,8 +78,12 @@ impl Worker {
     }
 
     /// How long until a timer is due; `None` without timers.
+    ///
+    /// A timer that is alone fires as soon as it is due. Where timers are dense the worker does not
+    /// wake for each: it sleeps at least `TIMER_GAP` from one batch to the next.
     fn until_next_timer(&self) -> Option<Duration> {
         let next = self.home().wheel.lock().next_deadline()?;
+        let next = next.max(self.fired_at.get().saturating_add(TIMER_GAP));
         Clock::remaining(self.shared.clock.now_ns(), next)
     }
 
@@ -100,13 +106,16 @@ impl Worker {
     pub(super) fn fire_due(&self) {
         // Taken out: a waker may do anything but wait.
         let mut due = self.due.take();
+        let mut now = 0;
         {
             let mut wheel = self.home().wheel.lock();
             if !wheel.is_empty() {
-                wheel.advance(self.shared.clock.now_ns(), &mut due);
+                now = self.shared.clock.now_ns();
+                wheel.advance(now, &mut due);
             }
         }
         if !due.is_empty() {
+            self.fired_at.set(now);
             let before = self.no_park.replace(true);
             for waker in due.drain(..) {
                 waker.wake();
