@@ -1,5 +1,10 @@
 //! Accepting without file descriptors. One test, alone in its process: it lowers the process's limit.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "tests stand outside the models and use std's locks"
+)]
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -27,10 +32,8 @@ impl Limit {
             rlim_max: 0,
         };
         // SAFETY: the pointer is to a value that lives until after the call.
-        assert_eq!(
-            unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut old) },
-            0
-        );
+        let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut old) };
+        assert_eq!(result, 0);
         // The lowest free number: all below it are taken.
         // SAFETY: duplicates and closes a descriptor of our own.
         let free = unsafe {
@@ -54,10 +57,8 @@ impl Drop for Limit {
 
 fn set_limit(limit: libc::rlimit) {
     // SAFETY: the pointer is to a value that lives until after the call.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) },
-        0
-    );
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    assert_eq!(result, 0);
 }
 
 fn wait_until(mut condition: impl FnMut() -> bool) {

@@ -1,5 +1,10 @@
 //! Sockets under the scheduler: who waits, who goes on meanwhile, and what becomes of a wait that ends early.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "tests stand outside the models and use std's locks"
+)]
+
 use std::future::Future;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@
 mod address;
 mod options;
 mod poll;
+mod raw;
 
 pub(crate) use options::{
     is_nonblocking, pending_error, set_bind_address_no_port, set_nodelay, set_nonblocking,
@@ -51,16 +52,10 @@ pub(crate) fn peek(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
 
 #[inline]
 fn receive_with(fd: BorrowedFd<'_>, buffer: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
+    let (pointer, length) = (buffer.as_mut_ptr().cast(), buffer.len());
     // SAFETY: the pointer and the length are those of a buffer borrowed for the call, and the kernel
     // writes initialised bytes only.
-    check_count(unsafe {
-        libc::recv(
-            fd.as_raw_fd(),
-            buffer.as_mut_ptr().cast(),
-            buffer.len(),
-            flags,
-        )
-    })
+    check_count(unsafe { raw::recv(fd.as_raw_fd(), pointer, length, flags) })
 }
 
 /// Receives into several buffers, in order.
@@ -78,15 +73,10 @@ pub(crate) fn receive_vectored(
 /// Sends as much of `bytes` as there is room for. A closed peer is an error, not a signal.
 #[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let (pointer, length) = (bytes.as_ptr().cast(), bytes.len());
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
     // SAFETY: the pointer and the length are those of a slice borrowed for the call.
-    check_count(unsafe {
-        libc::send(
-            fd.as_raw_fd(),
-            bytes.as_ptr().cast(),
-            bytes.len(),
-            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-        )
-    })
+    check_count(unsafe { raw::send(fd.as_raw_fd(), pointer, length, flags) })
 }
 
 /// Sends from several buffers, in order.
