@@ -212,13 +212,12 @@ impl Run {
     /// Has `active` of the `open` connections exchange messages.
     fn traffic(&mut self, open: u32, active: u32) -> Outcome<Traffic> {
         let before = self.totals()?;
-        let time = self.options.traffic()?;
         let shares = shares(active, self.plan.loads.len() as u32);
         let commands = shares.iter().map(|share| {
             Message::new("traffic")
                 .with("active", share)
                 .with("in_flight", self.options.in_flight)
-                .with("seconds", time.as_secs_f64())
+                .with("seconds", self.options.seconds)
         });
         let bar = ProgressBar::new_spinner().with_style(style(
             "{spinner} {elapsed_precise} {pos} messages, {per_sec} ({msg})",

@@ -1,7 +1,6 @@
 //! The flags.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
@@ -18,7 +17,7 @@ pub(crate) struct Options {
     pub(crate) size: u32,
 
     /// Seconds of traffic; each active connection exchanges at least one message even so.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = within::<0, 3_600>)]
     pub(crate) seconds: f64,
 
     /// Messages under way at once, per load process.
@@ -26,7 +25,7 @@ pub(crate) struct Options {
     pub(crate) in_flight: u32,
 
     /// How many of the connections take part in the traffic, in percent.
-    #[arg(long, default_value_t = 100.0)]
+    #[arg(long, default_value_t = 100.0, value_parser = within::<0, 100>)]
     pub(crate) active_percent: f64,
 
     /// Measure the same traffic, over 1 % of the connections, with 1,000 open and with all open.
@@ -80,6 +79,14 @@ pub(crate) enum Role {
     Load,
 }
 
+/// Reads a number that lies in a range.
+fn within<const LEAST: u32, const MOST: u32>(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (f64::from(LEAST)..=f64::from(MOST)).contains(&number) => Ok(number),
+        _ => Err(format!("a number from {LEAST} to {MOST} is needed")),
+    }
+}
+
 impl Options {
     /// The options with the small mode worked in.
     pub(crate) fn effective(&self) -> Options {
@@ -93,11 +100,6 @@ impl Options {
             options.limit = options.limit.min(60);
         }
         options
-    }
-
-    /// How long traffic lasts.
-    pub(crate) fn traffic(&self) -> Result<Duration, String> {
-        Duration::try_from_secs_f64(self.seconds).map_err(|e| format!("--seconds: {e}"))
     }
 
     /// The arguments of a child process in `role`.
