@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `tungstenite` is synchronous and generic over `Read + Write`. Nothing is adapted: it gets a
-//! `weftwork_net::TcpStream` where it would get std's, its calls look as if they blocked, and a few workers serve
+//! `weftwork::net::TcpStream` where it would get std's, its calls look as if they blocked, and a few workers serve
 //! all connections. Each client sends messages of its own, text and binary, short and long, alone and
 //! several at once, compares every echo, and closes by the protocol's own handshake.
 
@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use tungstenite::protocol::{CloseFrame, frame::coding::CloseCode};
 use tungstenite::{Bytes, Error, Message, WebSocket};
-use weftwork_net::{SocketAddr, TcpListener, TcpStream};
-use weftwork_sched::{JoinHandle, Runtime, spawn, timeout};
+use weftwork::net::{SocketAddr, TcpListener, TcpStream};
+use weftwork::task::JoinHandle;
+use weftwork::time::timeout;
+use weftwork::{Runtime, spawn};
 
 /// Echoes WebSocket messages on green threads and verifies them.
 #[derive(Parser, Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
-use weftwork_net::TcpSocket;
+use weftwork::net::TcpSocket;
 
 use crate::Outcome;
 use crate::children::Children;

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use weftwork_net::{TcpSocket, TcpStream};
+use weftwork::net::{TcpSocket, TcpStream};
 use weftwork_reactor::{Event, Events, Interest, Mode, Poller, Token};
 
 use crate::Outcome;

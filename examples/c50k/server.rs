@@ -4,8 +4,8 @@ use std::io::{self, BufRead, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use weftwork_net::{SocketAddr, TcpListener, TcpSocket, TcpStream};
-use weftwork_sched as sched;
+use weftwork::net::{SocketAddr, TcpListener, TcpSocket, TcpStream};
+use weftwork::{Runtime, spawn, spawn_async};
 
 use crate::Outcome;
 use crate::lifetime::die_with_parent;
@@ -67,11 +67,11 @@ fn accept(listener: &TcpListener, counts: &Arc<Counts>, use_async: bool) -> io::
         // Dropping the handle detaches the task.
         let counts = Arc::clone(counts);
         if use_async {
-            drop(sched::spawn_async(async move {
+            drop(spawn_async(async move {
                 counts.note(serve_async(connection).await);
             }));
         } else {
-            drop(sched::spawn(move || counts.note(serve(connection))));
+            drop(spawn(move || counts.note(serve(connection))));
         }
     }
 }
@@ -123,7 +123,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(crate) fn run(options: &Options) -> Outcome<()> {
     die_with_parent().map_err(|e| e.to_string())?;
     let listener = listen(options.address).map_err(|e| format!("{}: {e}", options.address))?;
-    let runtime = sched::Runtime::builder()
+    let runtime = Runtime::builder()
         .workers(options.workers.unwrap_or(1) as usize)
         .build()
         .map_err(|e| format!("runtime: {e}"))?;
