@@ -36,6 +36,8 @@ pub enum Step {
     CancelRunner,
     /// The reference held while a task is being queued.
     ScheduleHold,
+    /// A step of another crate's protocol, by its name there.
+    Of(&'static str),
 }
 
 thread_local! {
@@ -60,6 +62,8 @@ impl Drop for Weakened {
     }
 }
 
-pub(crate) fn is(step: Step) -> bool {
+/// Whether `step` is weakened on this OS thread.
+#[must_use]
+pub fn is(step: Step) -> bool {
     WEAK.get() == Some(step)
 }

@@ -14,6 +14,8 @@
 //! 4. Work is published before `wake_one` looks; a sleeper is counted before it looks for the last
 //!    time. A fence stands between the two steps on both sides.
 
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 use weftwork_core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
 /// One searcher: awake, without work, looking into the queues of others.
@@ -62,7 +64,12 @@ impl Idle {
     pub fn wake_one(&self) -> Option<usize> {
         // SeqCst: pairs with the fence in `sleep`. One of the two sides sees the other (invariant 4).
         // Canary: without it, both may look before the other's step is visible.
-        #[cfg(not(weftwork_canary))]
+        #[cfg(weftwork_canary)]
+        let fence = |ordering| {
+            if !canary::is(Step::Of("idle: fence of the publisher")) {
+                fence(ordering);
+            }
+        };
         fence(Ordering::SeqCst);
         // Relaxed: ordered by the fence.
         let word = self.word.load(Ordering::Relaxed);
@@ -102,7 +109,7 @@ impl Idle {
                 set = bits.load(Ordering::SeqCst);
             }
         }
-        // They all woke by themselves meanwhile, and look into the queues before they sleep again.
+        // They all woke by themselves meanwhile.
         self.word.fetch_sub(SEARCHER, Ordering::SeqCst);
         None
     }
@@ -134,7 +141,13 @@ impl Idle {
     /// [`wake_one`](Self::wake_one), because pushes deferred to it meanwhile.
     #[must_use]
     pub fn found(&self) -> bool {
-        self.word.fetch_sub(SEARCHER, Ordering::SeqCst) & SEARCHER_MASK == SEARCHER
+        let before = self.word.fetch_sub(SEARCHER, Ordering::SeqCst);
+        // Canary: the last searcher keeps to itself that there may be more.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("idle: found")) {
+            return false;
+        }
+        before & SEARCHER_MASK == SEARCHER
     }
 
     /// Counts worker `index` as asleep. It then looks into all queues once more, and sleeps or calls
@@ -144,18 +157,40 @@ impl Idle {
         let searcher = if searching { SEARCHER } else { 0 };
         self.word.fetch_add(SLEEPER - searcher, Ordering::SeqCst);
         // SeqCst: pairs with the fence in `wake_one`.
-        #[cfg(not(weftwork_canary))]
+        #[cfg(weftwork_canary)]
+        let fence = |ordering| {
+            if !canary::is(Step::Of("idle: fence of the sleeper")) {
+                fence(ordering);
+            }
+        };
         fence(Ordering::SeqCst);
     }
 
     /// Worker `index` is awake again.
     pub fn wake_up(&self, index: usize) -> Woken {
         let bit = 1 << (index % 64);
+        // Canary: a sleeper that wakes by itself and does not see that it was also woken.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("idle: wake_up")) {
+            let set = self.asleep[index / 64].load(Ordering::SeqCst);
+            self.asleep[index / 64].store(set & !bit, Ordering::SeqCst);
+            if set & bit == 0 {
+                return Woken::ForWork;
+            }
+            self.word.fetch_sub(SLEEPER, Ordering::SeqCst);
+            return Woken::Itself;
+        }
         if self.asleep[index / 64].fetch_and(!bit, Ordering::SeqCst) & bit == 0 {
             return Woken::ForWork;
         }
         self.word.fetch_sub(SLEEPER, Ordering::SeqCst);
         Woken::Itself
+    }
+
+    /// How many workers search. A report.
+    pub fn searchers(&self) -> usize {
+        // Relaxed: a report.
+        self.word.load(Ordering::Relaxed) & SEARCHER_MASK
     }
 
     /// How many workers sleep. A report.

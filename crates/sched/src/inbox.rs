@@ -15,6 +15,8 @@
 //! sleep; a push after it finds `ASLEEP` and wakes the owner.
 
 use std::ptr::NonNull;
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 use weftwork_core::sync::atomic::{AtomicPtr, Ordering};
 
 /// The link by which something lies in an inbox.
@@ -99,7 +101,7 @@ impl Inbox {
             unsafe { node.as_ref() }.set_next(next);
             // Canary: a pusher that finds the owner awake and stores its list unchecked.
             #[cfg(weftwork_canary)]
-            if head.is_null() {
+            if head.is_null() && canary::is(Step::Of("inbox: push")) {
                 self.head.store(node.as_ptr(), Ordering::Release);
                 return Pushed::Taken;
             }
@@ -123,6 +125,11 @@ impl Inbox {
     pub fn kick(&self) -> bool {
         // Relaxed: only the starting guess for the exchange below.
         let mut head = self.head.load(Ordering::Relaxed);
+        // Canary: a kick that does nothing because the owner is awake, which may have looked.
+        #[cfg(weftwork_canary)]
+        if head.is_null() && canary::is(Step::Of("inbox: kick")) {
+            return false;
+        }
         loop {
             if head == CLOSED {
                 return false;
@@ -143,6 +150,15 @@ impl Inbox {
     /// Announces that the owner is going to sleep. False: there is something to take.
     #[must_use]
     pub fn announce_sleep(&self) -> bool {
+        // Canary: an announcement over the mail that came since the last look.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("inbox: announce_sleep")) {
+            let empty = self.head.load(Ordering::Acquire).is_null();
+            if empty {
+                self.head.store(ASLEEP, Ordering::Release);
+            }
+            return empty;
+        }
         // AcqRel: the release orders the owner's last look at the queues before the announcement
         // for those who find it; the acquire is for symmetry with `take` on failure.
         self.head
@@ -174,7 +190,17 @@ impl Inbox {
 
     fn take_and_leave(&self, next_head: *mut Link) -> Option<NonNull<Link>> {
         // Acquire: pairs with the releases in `push` and `kick`.
+        #[cfg(not(weftwork_canary))]
         let head = self.head.swap(next_head, Ordering::Acquire);
+        // Canary: mail that comes between a look and a clearing is thrown away.
+        #[cfg(weftwork_canary)]
+        let head = if canary::is(Step::Of("inbox: take")) {
+            let head = self.head.load(Ordering::Acquire);
+            self.head.store(next_head, Ordering::Release);
+            head
+        } else {
+            self.head.swap(next_head, Ordering::Acquire)
+        };
         if !is_list(head) {
             return None;
         }

@@ -14,6 +14,8 @@
 //! No wake is lost: a mark left before the collection is seen by it, with what was done before the
 //! mark; one left after finds the word empty, and puts the carrier into the inbox again.
 
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 use weftwork_core::sync::atomic::{AtomicU32, Ordering};
 
 /// Set by any other thread: wake the carrier.
@@ -37,6 +39,13 @@ impl Mail {
     #[must_use]
     pub fn leave(&self, token: bool) -> bool {
         let marks = if token { WAKE | TOKEN } else { WAKE };
+        // Canary: two find the word empty, and both put the carrier into the inbox.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("mail: leave")) {
+            let before = self.0.load(Ordering::Relaxed);
+            self.0.store(before | marks, Ordering::Release);
+            return before == 0;
+        }
         // Release: what was done before the wake is seen by whoever collects it (partner:
         // `collect`). No acquire: nothing is read on the strength of an earlier mark.
         self.0.fetch_or(marks, Ordering::Release) == 0
@@ -45,6 +54,18 @@ impl Mail {
     /// Takes the marks, after the carrier was taken out of the inbox. True: one was a token.
     #[must_use]
     pub fn collect(&self) -> bool {
+        // Canary: a mark that comes between the look and the clearing is thrown away.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("mail: collect")) {
+            let marks = self.0.load(Ordering::Acquire);
+            self.0.store(0, Ordering::Release);
+            return marks & TOKEN != 0;
+        }
+        // Canary: the mark is seen, what was done before it is not.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("mail: collect, order")) {
+            return self.0.swap(0, Ordering::Relaxed) & TOKEN != 0; // Relaxed: that is the canary.
+        }
         // Acquire: pairs with the release in `leave`, of all marks that are taken.
         self.0.swap(0, Ordering::Acquire) & TOKEN != 0
     }

@@ -1,11 +1,13 @@
 //! The door under loom: the same names, each operation a step of the model.
 //!
 //! Loom has no clock. A wait with a time limit is modelled as a wait that may also end at once,
-//! which visits both outcomes.
+//! which visits both outcomes; at a condition variable, which a model can wake in time by other
+//! means, as one that does end at once.
 
 pub use loom::sync::Arc;
 
 use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
 
 /// Atomic integers, pointers and fences, as loom models them.
 pub mod atomic {
@@ -36,7 +38,7 @@ pub struct Mutex<T>(loom::sync::Mutex<T>);
 
 /// Access to the value of a locked [`Mutex`].
 #[derive(Debug)]
-pub struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+pub struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>, &'a Mutex<T>);
 
 impl<T> Mutex<T> {
     /// Makes an unlocked mutex.
@@ -46,12 +48,12 @@ impl<T> Mutex<T> {
 
     /// Waits for the lock.
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(Some(self.0.lock().unwrap_or_else(|e| e.into_inner())))
+        MutexGuard(Some(self.0.lock().unwrap_or_else(|e| e.into_inner())), self)
     }
 
     /// Takes the lock if it is free.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.0.try_lock().ok().map(|g| MutexGuard(Some(g)))
+        self.0.try_lock().ok().map(|g| MutexGuard(Some(g), self))
     }
 }
 
@@ -84,6 +86,20 @@ impl Condvar {
         guard.0 = Some(self.0.wait(held).unwrap_or_else(|e| e.into_inner()));
     }
 
+    /// Releases the lock, lets others have it, takes it again: here the time is over at once.
+    pub fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _: Instant) -> WaitTimeoutResult {
+        drop(guard.0.take());
+        guard.0 = Some(guard.1.0.lock().unwrap_or_else(|e| e.into_inner()));
+        WaitTimeoutResult(())
+    }
+
+    /// As [`wait_until`](Self::wait_until).
+    pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: Duration) -> WaitTimeoutResult {
+        drop(guard.0.take());
+        guard.0 = Some(guard.1.0.lock().unwrap_or_else(|e| e.into_inner()));
+        WaitTimeoutResult(())
+    }
+
     /// Wakes one waiter.
     pub fn notify_one(&self) {
         self.0.notify_one();
@@ -92,5 +108,17 @@ impl Condvar {
     /// Wakes all waiters.
     pub fn notify_all(&self) {
         self.0.notify_all();
+    }
+}
+
+/// How a wait with a time limit ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitTimeoutResult(());
+
+impl WaitTimeoutResult {
+    /// Whether the time was over: here it always is.
+    #[must_use]
+    pub fn timed_out(&self) -> bool {
+        true
     }
 }

@@ -1,6 +1,6 @@
 //! The door in an ordinary build: std's atomics and threads, `parking_lot`'s locks.
 
-pub use parking_lot::{Condvar, Mutex, MutexGuard};
+pub use parking_lot::{Condvar, Mutex, MutexGuard, WaitTimeoutResult};
 pub use std::sync::Arc;
 
 /// Atomic integers, pointers and fences, as in [`std::sync::atomic`].
