@@ -10,7 +10,8 @@
 //! 2. A sleeper has its bit set. It sets the bit, then counts itself; whoever clears the bit (a waker
 //!    or the sleeper itself) also uncounts it, so every set of a bit is uncounted once.
 //! 3. A waker first makes itself the only one by counting a searcher up from zero; with the bit it
-//!    clears, that count passes to the worker it wakes. If it finds no bit it takes the count back.
+//!    clears, that count passes to the worker it wakes. If it finds no bit it takes the count back, and
+//!    begins anew if there is a sleeper: others may have deferred to a searcher that was none.
 //! 4. Work is published before `wake_one` looks; a sleeper is counted before it looks for the last
 //!    time. A fence stands between the two steps on both sides.
 
@@ -81,24 +82,47 @@ impl Idle {
 
     #[cold]
     fn claim_sleeper(&self, mut word: usize) -> Option<usize> {
-        // Become the only searcher (invariant 3).
         loop {
-            if word < SLEEPER || word & SEARCHER_MASK != 0 {
+            // Become the only searcher (invariant 3).
+            loop {
+                if word < SLEEPER || word & SEARCHER_MASK != 0 {
+                    return None;
+                }
+                // SeqCst: in the one order with the sleepers' counting.
+                match self.word.compare_exchange_weak(
+                    word,
+                    word + SEARCHER,
+                    Ordering::SeqCst,
+                    Ordering::Relaxed,
+                ) {
+                    Ok(_) => break,
+                    Err(seen) => word = seen,
+                }
+            }
+            if let Some(index) = self.take_sleeper() {
+                return Some(index);
+            }
+            // They all woke by themselves meanwhile. But others may have deferred to this count,
+            // which does not search, and somebody may have gone to sleep since. Whoever sets a bit
+            // after the look below counts itself after this, and sees the work of those others.
+            word = self.word.fetch_sub(SEARCHER, Ordering::SeqCst) - SEARCHER;
+            // Canary: whoever deferred waits for nobody.
+            #[cfg(weftwork_canary)]
+            if canary::is(Step::Of("idle: give up")) {
                 return None;
             }
             // SeqCst: in the one order with the sleepers' counting.
-            match self.word.compare_exchange_weak(
-                word,
-                word + SEARCHER,
-                Ordering::SeqCst,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break,
-                Err(seen) => word = seen,
+            let set = |bits: &AtomicU64| bits.load(Ordering::SeqCst) != 0;
+            if !self.asleep.iter().any(set) {
+                return None;
             }
         }
+    }
+
+    /// Clears a sleeper's bit, and uncounts it.
+    fn take_sleeper(&self) -> Option<usize> {
         for (group, bits) in self.asleep.iter().enumerate() {
-            // SeqCst: as above.
+            // SeqCst: in the one order with the sleepers' counting.
             let mut set = bits.load(Ordering::SeqCst);
             while set != 0 {
                 let bit = set & set.wrapping_neg();
@@ -109,8 +133,6 @@ impl Idle {
                 set = bits.load(Ordering::SeqCst);
             }
         }
-        // They all woke by themselves meanwhile.
-        self.word.fetch_sub(SEARCHER, Ordering::SeqCst);
         None
     }
 

@@ -189,6 +189,34 @@ fn canary_the_last_searcher_that_finds_work_wakes_the_next() {
 }
 
 #[test]
+#[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
+fn canary_a_waker_that_finds_nobody_looks_again_for_those_who_deferred_to_it() {
+    weaken!("idle: give up");
+    model(
+        "two publishers and a sleeper that wakes by itself",
+        500,
+        || {
+            let world = World::new(4, 1, 2, false);
+            world.idle.sleep(0, false);
+            let producers = [(); 2].map(|()| run(&world, World::produce));
+            // An event of its own, some time during the first's look for somebody to wake. To yield
+            // costs no preemption, of which there are few.
+            thread::yield_now();
+            let searching = world.idle.wake_up(0) == Woken::ForWork;
+            thread::yield_now();
+            if searching && world.idle.found() {
+                world.work_published();
+            }
+            world.work(0, false);
+            for producer in producers {
+                producer.join().unwrap();
+            }
+            world.assert_at_rest();
+        },
+    );
+}
+
+#[test]
 #[cfg_attr(weftwork_canary, should_panic(expected = "counted"))]
 fn canary_a_sleeper_that_wakes_by_itself_is_uncounted_once() {
     weaken!("idle: wake_up");
