@@ -8,28 +8,21 @@
 //!
 //! Invariants
 //! 1. A job in a queue is alive: its forker does not leave the frame before it has taken the job
-//!    back or `state` is not `WAITING` any more.
-//! 2. `work` belongs to whoever took the job out of the queue, `result` to the same until it leaves
-//!    `WAITING`, then to the forker.
-//! 3. After it left `WAITING` the thief touches nothing of the job. The wake goes through a
+//!    back or the latch is open.
+//! 2. `work` belongs to whoever took the job out of the queue, `result` to the same until the
+//!    latch is open, then to the forker.
+//! 3. After it opened the latch the thief touches nothing of the job. The wake goes through a
 //!    reference to the forker's carrier that the thief took before.
 
 use crate::carrier::{Carrier, CarrierRef};
+use crate::latch::{Latch, Outcome};
 use crate::worker::{self, Worker};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::task::Poll;
-use weftwork_core::sync::atomic::{AtomicU32, Ordering};
 use weftwork_core::sync::cell::UnsafeCell;
 use weftwork_core::wait::{self, Reason, cancel};
-
-/// Not taken, or being run.
-const WAITING: u32 = 0;
-/// Set by the thief: the result, or the panic, is in place.
-const DONE: u32 = 1;
-/// Set by a queue that was dropped: it will not be run.
-const ABANDONED: u32 = 2;
 
 /// The part of a job that does not depend on its type; starts every [`TypedJob`].
 #[derive(Debug)]
@@ -37,7 +30,7 @@ const ABANDONED: u32 = 2;
 pub(crate) struct Job {
     /// Runs `work` and puts its result in place.
     execute: unsafe fn(NonNull<Job>),
-    state: AtomicU32,
+    latch: Latch,
     forker: NonNull<Carrier>,
     location: &'static Location<'static>,
 }
@@ -58,7 +51,7 @@ impl Job {
         // SAFETY: alive (invariant 1), and `execute` is that of its type.
         unsafe {
             (job.as_ref().execute)(job);
-            Self::leave(job, DONE);
+            Self::leave(job, Outcome::Done);
         }
     }
 
@@ -68,7 +61,7 @@ impl Job {
     /// The caller took it out.
     pub(crate) unsafe fn abandon(job: NonNull<Job>) {
         // SAFETY: alive (invariant 1).
-        unsafe { Self::leave(job, ABANDONED) }
+        unsafe { Self::leave(job, Outcome::Abandoned) }
     }
 
     /// Where the fork is, for reports.
@@ -82,15 +75,12 @@ impl Job {
 
     /// # Safety
     /// The caller took the job out of a queue and is done with it.
-    unsafe fn leave(job: NonNull<Job>, state: u32) {
-        // SAFETY: alive until the store, and so is the forker's carrier, which waits for it
+    unsafe fn leave(job: NonNull<Job>, outcome: Outcome) {
+        // SAFETY: alive until the latch is open, and so is the forker's carrier, which waits for it
         // (invariants 1 and 3).
         let forker = unsafe {
             let job = job.as_ref();
-            let forker = CarrierRef::new(job.forker);
-            // Release: publishes the result (partner: `fork`).
-            job.state.store(state, Ordering::Release);
-            forker
+            job.latch.open(outcome, || CarrierRef::new(job.forker))
         };
         forker.wake();
     }
@@ -127,7 +117,7 @@ where
     let typed = TypedJob::<B, RB> {
         job: Job {
             execute: execute::<B, RB>,
-            state: AtomicU32::new(WAITING),
+            latch: Latch::new(),
             forker,
             location,
         },
@@ -135,7 +125,7 @@ where
         result: UnsafeCell::new(None),
     };
     let job = NonNull::from(&typed).cast::<Job>();
-    // SAFETY: the frame is not left before the job was taken back or has left WAITING: below, on
+    // SAFETY: the frame is not left before the job was taken back or its latch is open: below, on
     // every path.
     unsafe { worker.push_job(job) };
     let first = catch_unwind(AssertUnwindSafe(a));
@@ -149,19 +139,16 @@ where
         };
     }
     // Not to be left by a cancellation: the thief uses this frame.
-    let state = wait::wait_shielded(Reason::FORK_JOIN, |_| {
-        // Acquire: pairs with the release in `leave`.
-        match typed.job.state.load(Ordering::Acquire) {
-            WAITING => Poll::Pending,
-            state => Poll::Ready(state),
-        }
+    let outcome = wait::wait_shielded(Reason::FORK_JOIN, |_| match typed.job.latch.outcome() {
+        None => Poll::Pending,
+        Some(outcome) => Poll::Ready(outcome),
     });
     let first = first.unwrap_or_else(|payload| resume_unwind(payload));
-    if state == ABANDONED {
+    if outcome == Outcome::Abandoned {
         // The runtime ends, and this task with it.
         cancel::unwind();
     }
-    // SAFETY: not WAITING any more: the result is ours (invariant 2).
+    // SAFETY: the latch is open: the result is ours (invariant 2).
     let result = typed
         .result
         .with_mut(|result| unsafe { &mut *result }.take());

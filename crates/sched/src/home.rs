@@ -32,7 +32,8 @@ pub(crate) struct Home {
     pub(crate) published: Published,
 }
 
-/// What the owner writes and others read, without any ordering: counts and labels for reports.
+/// What the owner writes and others read: the counts of [`live`](crate::live), others for reports, and
+/// what runs.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     /// Goes up with every task run and every switch.
@@ -55,11 +56,7 @@ impl Published {
     /// Adds to a count that only the calling thread writes.
     #[inline]
     pub(crate) fn bump(count: &AtomicU64) {
-        // Relaxed: one writer; read for reports, or after a handshake that orders it.
-        count.store(
-            count.load(Ordering::Relaxed).wrapping_add(1),
-            Ordering::Relaxed,
-        );
+        crate::live::bump(count);
     }
 
     /// Says what runs now.

@@ -40,11 +40,16 @@ mod home;
 mod idle;
 mod inbox;
 mod item;
+mod latch;
+mod live;
 mod local_runtime;
 mod mail;
 mod monitor;
+mod monitor_sleep;
 mod overflow_report;
+mod pool_queue;
 mod registry;
+mod running;
 mod runtime;
 mod scope;
 mod shared;
@@ -81,6 +86,12 @@ pub use worker::Leftover;
 #[doc(hidden)]
 pub mod protocol {
     pub use crate::idle::{Idle, Woken};
+    pub use crate::inbox::{Inbox, Link};
     pub use crate::inbox::{Inbox, Link, Pushed};
+    pub use crate::latch::{Latch, Outcome};
+    pub use crate::live::{Gate, Phase, bump, living};
     pub use crate::mail::Mail;
+    pub use crate::monitor_sleep::MonitorSleep;
+    pub use crate::pool_queue::PoolQueue;
+    pub use crate::running::Running;
 }

@@ -6,18 +6,15 @@
 //! served from here, and a sleeping worker is woken to take its queued tasks, which can be stolen as
 //! always. What cannot be helped are the carriers parked there: they wait for their thread.
 //!
-//! When all workers sleep the monitor does too: an idle runtime wakes nobody. The handshake is
-//! announce and look again, with a fence between the two on both sides: the monitor sets `asleep`,
-//! then looks whether a worker woke up; a worker that woke up looks at `asleep` after it has
-//! uncounted itself.
+//! When all workers sleep the monitor does too (see [`monitor_sleep`](crate::monitor_sleep)): an idle
+//! runtime wakes nobody.
 
 use crate::home::Home;
 use crate::shared::{Phase, Shared};
 use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
-use weftwork_core::sync::atomic::{AtomicBool, Ordering, fence};
-use weftwork_core::sync::{Condvar, Mutex};
+use weftwork_core::sync::atomic::Ordering;
 use weftwork_reactor::Events;
 
 /// The time between two looks.
@@ -84,65 +81,6 @@ impl fmt::Display for Stuck {
     }
 }
 
-/// How the monitor sleeps when everybody does.
-#[derive(Debug)]
-pub(crate) struct MonitorSleep {
-    asleep: AtomicBool,
-    lock: Mutex<()>,
-    wake: Condvar,
-}
-
-impl MonitorSleep {
-    pub(crate) fn new() -> Self {
-        MonitorSleep {
-            asleep: AtomicBool::new(false),
-            lock: Mutex::new(()),
-            wake: Condvar::new(),
-        }
-    }
-
-    /// Called by a worker that woke up, after it has uncounted itself as asleep.
-    #[inline]
-    pub(crate) fn note_awake(&self) {
-        // SeqCst: pairs with the fence in `sleep`.
-        fence(Ordering::SeqCst);
-        // Relaxed: ordered by the fence.
-        if self.asleep.load(Ordering::Relaxed) {
-            self.wake();
-        }
-    }
-
-    #[cold]
-    pub(crate) fn wake(&self) {
-        let _held = self.lock.lock();
-        // Relaxed: under the lock.
-        self.asleep.store(false, Ordering::Relaxed);
-        self.wake.notify_all();
-    }
-
-    /// Sleeps until woken, unless `still` tells otherwise after the announcement.
-    fn sleep(&self, still: impl Fn() -> bool) {
-        let mut held = self.lock.lock();
-        // Relaxed: ordered by the fence.
-        self.asleep.store(true, Ordering::Relaxed);
-        // SeqCst: pairs with the fence in `note_awake`.
-        fence(Ordering::SeqCst);
-        if !still() {
-            self.asleep.store(false, Ordering::Relaxed);
-            return;
-        }
-        while self.asleep.load(Ordering::Relaxed) {
-            self.wake.wait(&mut held);
-        }
-    }
-
-    /// Waits for one period, or until woken.
-    fn nap(&self) {
-        let mut held = self.lock.lock();
-        self.wake.wait_for(&mut held, PERIOD);
-    }
-}
-
 struct Seen {
     epoch: u64,
     since: Instant,
@@ -179,7 +117,7 @@ pub(crate) fn run(shared: &Shared) {
         } else {
             idle_looks = 0;
         }
-        shared.monitor.nap();
+        shared.monitor.nap(PERIOD);
         let now = Instant::now();
         for (home, seen) in shared.homes.iter().zip(&mut seen) {
             // Relaxed, both: hints; a wrong one costs a look more or less.

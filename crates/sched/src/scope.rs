@@ -8,17 +8,17 @@
 //! 1. `running` counts children that were spawned and whose closures, with all they borrow, are not
 //!    gone. A child counts itself down by the drop of a guard that its closure owns, as the last
 //!    thing that is dropped.
-//! 2. `scope` returns or unwinds only when `running` is zero.
+//! 2. `scope` returns or unwinds only when `running` is at zero.
 
+use crate::running::Running;
 use crate::runtime::with_current_shared;
 use crate::shared::Shared;
 use crate::spawn;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::task::{Context, Poll, Waker};
 use weftwork_core::JoinError;
-use weftwork_core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use weftwork_core::sync::atomic::{AtomicBool, Ordering};
 use weftwork_core::sync::{Arc, Mutex};
 use weftwork_core::task::{self, JoinHandle, Meta, TaskRef};
 use weftwork_core::wait::{Interrupt, Reason, cancel, wait_interruptible, wait_shielded};
@@ -33,10 +33,9 @@ pub struct Scope<'scope, 'env: 'scope> {
 }
 
 struct Inner {
-    running: AtomicUsize,
+    running: Running,
     /// Whether a child panicked whose handle was not joined.
     panicked: AtomicBool,
-    waiter: Mutex<Option<Waker>>,
     /// The children, to pass a cancellation on; the ended ones are cleared out now and then.
     children: Mutex<Children>,
 }
@@ -58,24 +57,18 @@ impl Children {
 }
 
 /// Counts its child down when dropped (invariant 1).
-struct Running {
+struct Child {
     inner: Arc<Inner>,
     unjoined_panic: bool,
 }
 
-impl Drop for Running {
+impl Drop for Child {
     fn drop(&mut self) {
         if self.unjoined_panic {
             // Relaxed: published by the count below.
             self.inner.panicked.store(true, Ordering::Relaxed);
         }
-        // AcqRel: what the child did is before the end of the scope (partner: `poll_done`).
-        if self.inner.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let waiter = self.inner.waiter.lock().take();
-            if let Some(waiter) = waiter {
-                waiter.wake();
-            }
-        }
+        self.inner.running.end();
     }
 }
 
@@ -111,9 +104,8 @@ where
     };
     let scope = Scope {
         inner: Arc::new(Inner {
-            running: AtomicUsize::new(0),
+            running: Running::new(),
             panicked: AtomicBool::new(false),
-            waiter: Mutex::new(None),
             children: Mutex::new(Children::default()),
         }),
         shared,
@@ -122,10 +114,12 @@ where
     };
     let result = catch_unwind(AssertUnwindSafe(|| work(&scope)));
     let inner = &scope.inner;
-    let waited = wait_interruptible(Reason::SCOPE, None, |context| inner.poll_done(context));
+    let waited = wait_interruptible(Reason::SCOPE, None, |context| {
+        inner.running.poll_none(context)
+    });
     if waited == Err(Interrupt::Cancelled) {
         inner.cancel();
-        wait_shielded(Reason::SCOPE, |context| inner.poll_done(context));
+        wait_shielded(Reason::SCOPE, |context| inner.running.poll_none(context));
     }
     match result {
         Err(payload) => resume_unwind(payload),
@@ -139,20 +133,6 @@ where
 }
 
 impl Inner {
-    fn poll_done(&self, context: &mut Context<'_>) -> Poll<()> {
-        // Acquire, both: pairs with the release in `Running::drop`.
-        if self.running.load(Ordering::Acquire) == 0 {
-            return Poll::Ready(());
-        }
-        let before = self.waiter.lock().replace(context.waker().clone());
-        drop(before);
-        if self.running.load(Ordering::Acquire) == 0 {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-
     fn cancel(&self) {
         let tasks = std::mem::take(&mut self.children.lock().tasks);
         for task in tasks {
@@ -172,9 +152,8 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         T: Send + 'scope,
     {
         let inner = Arc::clone(&self.inner);
-        // Relaxed: counted by the thread that waits, or by a child that is counted itself.
-        inner.running.fetch_add(1, Ordering::Relaxed);
-        let mut running = Running {
+        inner.running.begin();
+        let mut child = Child {
             inner,
             unjoined_panic: false,
         };
@@ -187,19 +166,19 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             match result {
                 Ok(value) => *place.lock() = Some(value),
                 Err(payload) => {
-                    running.unjoined_panic =
+                    child.unjoined_panic =
                         !cancel::is_cancel_unwind(&*payload) && Arc::strong_count(&place) == 1;
                     drop(place);
-                    drop(running);
+                    drop(child);
                     resume_unwind(payload)
                 }
             }
             drop(place);
-            drop(running);
+            drop(child);
         };
         let meta = Meta::at(Location::caller());
         // SAFETY: closure and output are `Send`. They may borrow for 'scope, and `scope` does not
-        // return before the closure is gone: it owns `running` (invariants 1 and 2), which a task
+        // return before the closure is gone: it owns `child` (invariants 1 and 2), which a task
         // that is cancelled drops with the closure. The task's own output is `()`.
         let (task, handle) = unsafe { task::closure_unchecked(meta, work) };
         self.inner.children.lock().add(handle.task_ref());
@@ -219,10 +198,8 @@ impl<'scope, 'env> Scope<'scope, 'env> {
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Relaxed: a report.
-        let running = self.inner.running.load(Ordering::Relaxed);
         f.debug_struct("Scope")
-            .field("running", &running)
+            .field("running", &self.inner.running.count())
             .finish_non_exhaustive()
     }
 }

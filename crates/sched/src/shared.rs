@@ -5,7 +5,8 @@ use crate::builder::Config;
 use crate::home::Home;
 use crate::idle::Idle;
 use crate::item::Item;
-use crate::monitor::MonitorSleep;
+use crate::live::{self, Gate};
+use crate::monitor_sleep::MonitorSleep;
 use crate::registry::Registry;
 use crossbeam_deque::Injector;
 use crossbeam_utils::CachePadded;
@@ -13,24 +14,12 @@ use std::collections::HashMap;
 use std::task::Waker;
 use weftwork_core::TaskId;
 use weftwork_core::sync::Mutex;
-use weftwork_core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use weftwork_core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use weftwork_core::task::Task;
 use weftwork_fiber::StackPool;
 use weftwork_reactor::Clock;
 
-/// Where a runtime is in its life. Only ever goes up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(crate) enum Phase {
-    /// Everything is allowed.
-    Running = 0,
-    /// Spawns from outside are refused; what is there may finish.
-    Closing = 1,
-    /// Every task is cancelled.
-    Stopping = 2,
-    /// Workers leave, whatever is left.
-    Exiting = 3,
-}
+pub(crate) use crate::live::Phase;
 
 /// See the module's page.
 pub(crate) struct Shared {
@@ -40,9 +29,7 @@ pub(crate) struct Shared {
     pub(crate) idle: CachePadded<Idle>,
     pub(crate) stacks: StackPool,
     pub(crate) clock: Clock,
-    phase: AtomicU8,
-    /// Tasks queued by threads that are not workers.
-    queued_outside: AtomicU64,
+    gate: CachePadded<Gate>,
     pub(crate) suspended: Registry,
     /// Names of the living named tasks, for reports by number.
     pub(crate) names: Mutex<HashMap<TaskId, Box<str>>>,
@@ -69,8 +56,7 @@ impl Shared {
             idle: CachePadded::new(Idle::new(homes.len())),
             stacks,
             clock,
-            phase: AtomicU8::new(Phase::Running as u8),
-            queued_outside: AtomicU64::new(0),
+            gate: CachePadded::new(Gate::new()),
             suspended: Registry::new(homes.len()),
             names: Mutex::new(HashMap::new()),
             blocking,
@@ -85,19 +71,12 @@ impl Shared {
 
     #[inline]
     pub(crate) fn phase(&self) -> Phase {
-        // Acquire: pairs with the release in `set_phase`.
-        match self.phase.load(Ordering::Acquire) {
-            0 => Phase::Running,
-            1 => Phase::Closing,
-            2 => Phase::Stopping,
-            _ => Phase::Exiting,
-        }
+        self.gate.phase()
     }
 
     /// Raises the phase and makes every worker look at it.
     pub(crate) fn set_phase(&self, phase: Phase) {
-        // AcqRel: pairs with the acquire in `phase`.
-        self.phase.fetch_max(phase as u8, Ordering::AcqRel);
+        self.gate.raise(phase);
         for home in &self.homes {
             // Relaxed: a hint to look at the phase.
             home.preempt.store(true, Ordering::Relaxed);
@@ -118,8 +97,24 @@ impl Shared {
 
     /// Queues a task for any worker, from a thread that is none.
     pub(crate) fn inject(&self, task: Task) {
-        // AcqRel: counted before it can be run (partner: `live`).
-        self.queued_outside.fetch_add(1, Ordering::AcqRel);
+        self.gate.count();
+        self.push_injected(task);
+    }
+
+    /// Queues a task that a thread outside spawned.
+    ///
+    /// # Errors
+    /// The runtime has closed; the task comes back.
+    pub(crate) fn inject_spawned(&self, task: Task) -> Result<(), Task> {
+        if !self.gate.admit() {
+            return Err(task);
+        }
+        self.push_injected(task);
+        Ok(())
+    }
+
+    /// Queues a task that was counted.
+    fn push_injected(&self, task: Task) {
         self.injector.push(Item::task(task));
         if self.homes.len() == 1 {
             self.homes[0].kick();
@@ -128,42 +123,17 @@ impl Shared {
         }
     }
 
-    /// Queues a task that a thread outside spawned.
-    ///
-    /// # Errors
-    /// The runtime has closed; the task comes back.
-    pub(crate) fn inject_spawned(&self, task: Task) -> Result<(), Task> {
-        // Counted before the look at the phase: a shutdown that does not see the count has raised
-        // the phase before, and we see that.
-        self.queued_outside.fetch_add(1, Ordering::SeqCst);
-        let closed = self.phase() != Phase::Running;
-        let result = if closed {
-            Err(task)
-        } else {
-            self.inject(task);
-            Ok(())
-        };
-        self.queued_outside.fetch_sub(1, Ordering::SeqCst);
-        result
-    }
-
     /// Hands a thread-bound task to its worker, from another thread.
     pub(crate) fn post_local(&self, worker: usize, task: Task) {
-        self.queued_outside.fetch_add(1, Ordering::AcqRel);
+        self.gate.count();
         self.homes[worker].post_local(task);
     }
 
     /// How many tasks are queued, running, parked or suspended. Exact when it is zero.
     pub(crate) fn live(&self) -> u64 {
-        // What has been run is summed first: what ends between the two sums is counted as living.
-        // Acquire, all: pairs with the handshakes through which the workers went to sleep.
-        let run = |home: &Home| home.published.run.load(Ordering::Acquire);
-        let queued = |home: &Home| home.published.queued.load(Ordering::Acquire);
-        let run: u64 = self.homes.iter().map(run).sum();
-        let suspended = self.suspended.len();
-        let queued =
-            self.homes.iter().map(queued).sum::<u64>() + self.queued_outside.load(Ordering::SeqCst);
-        queued.saturating_sub(run) + suspended
+        let workers = self.homes.iter();
+        let workers = workers.map(|home| (&home.published.queued, &home.published.run));
+        live::living(&self.gate, workers, || self.suspended.len())
     }
 
     /// Says that a worker has nothing to do, for a shutdown that waits for the end of the tasks.

@@ -122,7 +122,7 @@ fn canary_an_announcement_does_not_hide_mail() {
 }
 
 #[test]
-#[cfg_attr(weftwork_canary, should_panic(expected = "taken twice"))]
+#[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
 fn canary_what_two_push_is_all_taken() {
     weaken!("inbox: take");
     two_pushes("two pushes against take");

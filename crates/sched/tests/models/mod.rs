@@ -6,7 +6,7 @@
 #![allow(dead_code)] // Each model uses a part.
 
 use std::sync::{Arc, OnceLock};
-use weftwork_core::sync::atomic::{AtomicBool, Ordering};
+use weftwork_core::sync::atomic::{AtomicU32, Ordering};
 use weftwork_core::sync::thread;
 
 /// Weakens one step for the rest of the test, in the canary build.
@@ -20,14 +20,20 @@ pub(crate) use weaken;
 
 /// A place where one thread sleeps until it is woken. It stands for the kernel, or for a switch.
 pub(crate) struct Sleeper {
-    woken: AtomicBool,
+    state: AtomicU32,
     owner: OnceLock<thread::Thread>,
 }
 
+const EMPTY: u32 = 0;
+const ASLEEP: u32 = 1;
+const WOKEN: u32 = 2;
+
+// Relaxed, everywhere: a sleep orders nothing, the protocol must. A wake reaches into loom only for
+// a sleeper, because loom takes an `unpark` for the end of any other wait, too.
 impl Sleeper {
     pub(crate) fn new() -> Self {
         Sleeper {
-            woken: AtomicBool::new(false),
+            state: AtomicU32::new(EMPTY),
             owner: OnceLock::new(),
         }
     }
@@ -35,20 +41,22 @@ impl Sleeper {
     /// Sleeps until there was a wake since the last sleep.
     pub(crate) fn sleep(&self) {
         self.owner.get_or_init(thread::current);
-        // Relaxed: a sleep orders nothing, the protocol must.
-        while !self.woken.swap(false, Ordering::Relaxed) {
+        let relaxed = Ordering::Relaxed;
+        let asleep = self.state.compare_exchange(EMPTY, ASLEEP, relaxed, relaxed);
+        if asleep.is_ok() {
             thread::park();
         }
+        let state = self.state.swap(EMPTY, relaxed);
+        assert_eq!(state, WOKEN, "woken by nobody");
     }
 
     /// Wakes. True: there was no wake since the last sleep.
     pub(crate) fn wake(&self) -> bool {
-        // Relaxed: as above.
-        let first = !self.woken.swap(true, Ordering::Relaxed);
-        if let Some(owner) = self.owner.get() {
-            owner.unpark();
+        let before = self.state.swap(WOKEN, Ordering::Relaxed);
+        if before == ASLEEP {
+            self.owner.get().expect("somebody sleeps").unpark();
         }
-        first
+        before != WOKEN
     }
 }
 
