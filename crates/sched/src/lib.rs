@@ -86,7 +86,6 @@ pub use worker::Leftover;
 #[doc(hidden)]
 pub mod protocol {
     pub use crate::idle::{Idle, Woken};
-    pub use crate::inbox::{Inbox, Link};
     pub use crate::inbox::{Inbox, Link, Pushed};
     pub use crate::latch::{Latch, Outcome};
     pub use crate::live::{Gate, Phase, bump, living};

@@ -10,25 +10,30 @@ mod models;
 use models::{Sleeper, run, weaken};
 use std::sync::Arc;
 use weftwork_core::sync::cell::UnsafeCell;
-use weftwork_sched::protocol::{Latch, Outcome};
+use weftwork_sched::protocol::{Latch, Mail, Outcome};
 use weftwork_testkit::model;
+
+struct Carrier {
+    mail: Mail,
+    away: Sleeper,
+}
 
 struct World {
     latch: Latch,
     /// Written when the frame is left: whoever looks into the frame then is caught.
     frame: UnsafeCell<bool>,
     result: UnsafeCell<Option<u32>>,
-    /// Away, when it is parked.
-    carrier: Arc<Sleeper>,
+    carrier: Arc<Carrier>,
 }
 
 impl World {
     fn new() -> Arc<Self> {
+        let (mail, away) = (Mail::new(), Sleeper::new());
         Arc::new(World {
             latch: Latch::new(),
             frame: UnsafeCell::new(true),
             result: UnsafeCell::new(None),
-            carrier: Arc::new(Sleeper::new()),
+            carrier: Arc::new(Carrier { mail, away }),
         })
     }
 
@@ -43,7 +48,9 @@ impl World {
             assert!(self.frame.with(|frame| unsafe { *frame }));
             Arc::clone(&self.carrier)
         });
-        carrier.wake();
+        if carrier.mail.leave(false) {
+            carrier.away.wake();
+        }
     }
 
     /// As the forker: the wait of `fork`, and the end of its frame.
@@ -51,7 +58,10 @@ impl World {
         let outcome = loop {
             match self.latch.outcome() {
                 Some(outcome) => break outcome,
-                None => self.carrier.sleep(),
+                None => {
+                    self.carrier.away.sleep();
+                    let _ = self.carrier.mail.collect();
+                }
             }
         };
         // SAFETY: the latch is open: the result is the forker's.
