@@ -1,7 +1,7 @@
 //! From a closure or a future to a queue: what every way of spawning shares.
 
 use crate::registry::Key;
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
 use crate::worker;
 use std::panic::Location;
 use std::pin::Pin;
@@ -67,7 +67,13 @@ impl<F: Future> Future for Tracked<F> {
                 {
                     // SAFETY: the current task is being run, by us.
                     let task = unsafe { task.upgrade() };
-                    *key = Some(worker.shared.suspended.insert(worker.index(), task));
+                    let entry = worker.shared.suspended.insert(worker.index(), task.clone());
+                    *key = Some(entry);
+                    // A stop that went through the registry before has not seen it; the lock of the
+                    // registry shows us its phase then.
+                    if worker.shared.phase() >= Phase::Stopping {
+                        worker.cancel_overlooked(&task);
+                    }
                 }
             });
         }

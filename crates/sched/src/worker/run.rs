@@ -147,6 +147,13 @@ impl Worker {
         task.run();
         this.task.set(outer);
         this.label.set(label);
+        if self.stopping.get()
+            && let Some(outer) = outer
+        {
+            // A stop that began meanwhile has seen the inner task only.
+            // SAFETY: the outer task is being run, on this carrier.
+            self.cancel_overlooked(&unsafe { outer.upgrade() });
+        }
         Published::bump(&self.home().published.run);
     }
 

@@ -96,6 +96,17 @@ impl Worker {
         }
     }
 
+    /// Cancels a task that has started and that the stop did not see, and notes it as left over.
+    #[cold]
+    pub(crate) fn cancel_overlooked(&self, task: &TaskRef) {
+        if !task.is_cancelled() {
+            self.shared
+                .suspended
+                .note_leftover(Leftover::new(task, None));
+        }
+        task.cancel();
+    }
+
     /// Cancels a queued task of a runtime that stops: its run is then its end.
     #[cold]
     pub(super) fn cancel_queued(&self, task: &Task) {
