@@ -163,7 +163,14 @@ impl Worker {
     pub(super) fn take_injected(&self) -> Option<Item> {
         loop {
             match self.shared.injector.steal_batch_and_pop(&self.woken) {
-                Steal::Success(item) => return Some(item),
+                Steal::Success(item) => {
+                    // The rest of the batch was in neither queue for a moment, in which another's
+                    // search may have ended. A searcher passes its search on when it is done.
+                    if !self.searching.get() && !self.woken.is_empty() {
+                        self.shared.work_published();
+                    }
+                    return Some(item);
+                }
                 Steal::Empty => return None,
                 Steal::Retry => {}
             }

@@ -43,7 +43,12 @@ impl Worker {
     /// Waits until there may be something to do.
     pub(super) fn sleep(&self, start_new: bool) {
         let searching = self.searching.replace(false);
-        self.shared.idle.sleep(self.index, searching);
+        // Without a stack it is no use to those who have work: they are to wake another.
+        if start_new {
+            self.shared.idle.sleep(self.index, searching);
+        } else if searching && self.shared.idle.found() {
+            self.shared.work_published();
+        }
         let seen = start_new && self.work_in_sight();
         if !seen && self.home().inbox.announce_sleep() {
             let mut timeout = if start_new {
@@ -71,7 +76,7 @@ impl Worker {
             self.next_check
                 .set(self.tick.get() + self.check_every.get());
         }
-        if self.shared.idle.wake_up(self.index) == Woken::ForWork {
+        if start_new && self.shared.idle.wake_up(self.index) == Woken::ForWork {
             self.searching.set(true);
         }
         self.shared.monitor.note_awake();
