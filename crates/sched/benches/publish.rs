@@ -9,7 +9,7 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering, fence};
 use std::time::Instant;
 
-const ROUNDS: usize = 11;
+const ROUNDS: usize = 41;
 const PUSHES: usize = 200_000;
 
 /// Keeps the calling thread on one processor, so that two threads do run at the same time.
@@ -24,7 +24,8 @@ fn pin(processor: usize) {
     assert_eq!(status, 0, "processor {processor} is not to be had");
 }
 
-/// Runs `publish` in `threads` threads, each with a deque of its own; the median of the cost per push.
+/// Runs `publish` in `threads` threads, each with a deque of its own; prints the median cost
+/// per push, and the best.
 fn report(name: &str, threads: usize, publish: impl Fn(&AtomicUsize) -> usize + Sync) {
     let shared = CachePadded::new(AtomicUsize::new(0));
     let round = || {
