@@ -24,8 +24,7 @@ fn pin(processor: usize) {
     assert_eq!(status, 0, "processor {processor} is not to be had");
 }
 
-/// Runs `publish` in `threads` threads, each with a deque of its own; prints the median cost
-/// per push, and the best.
+/// Runs `publish` in `threads` threads, each with a deque of its own; the median of the cost per push.
 fn report(name: &str, threads: usize, publish: impl Fn(&AtomicUsize) -> usize + Sync) {
     let shared = CachePadded::new(AtomicUsize::new(0));
     let round = || {
