@@ -3,7 +3,8 @@
 //! This crate has no logic of its own: it gathers what the crates below it offer, so that a program
 //! names one dependency. Most programs want
 //!
-//! ```
+#![cfg_attr(feature = "macros", doc = "```")]
+#![cfg_attr(not(feature = "macros"), doc = "```ignore")]
 //! use weftwork::prelude::*;
 //!
 //! #[weftwork::main]
