@@ -43,3 +43,12 @@ pub use weftwork_sched::{
     join, park, park_deadline, park_timeout, scope, spawn, spawn_async, spawn_local,
     spawn_local_async, task_local, try_checkpoint, try_yield_now, yield_now,
 };
+
+/// The programs in the documents are compiled and run as tests of this crate.
+#[cfg(all(doctest, feature = "macros", feature = "net"))]
+mod documents {
+    #[doc = include_str!("../../../README.md")]
+    mod readme {}
+    #[doc = include_str!("../../../docs/guide.md")]
+    mod guide {}
+}
