@@ -289,6 +289,48 @@ fn a_cancelled_task_may_wait_in_its_destructors() {
     });
 }
 
+/// Lends a thread-local of a worker to the blocking pool, which keeps it past the end of the runtime.
+#[test]
+fn a_thread_local_that_was_lent_outlives_the_runtime_that_gave_up_on_its_borrower() {
+    static DESTROYED: AtomicBool = AtomicBool::new(false);
+    struct Lent(u32);
+    impl Drop for Lent {
+        fn drop(&mut self) {
+            DESTROYED.store(true, Ordering::SeqCst);
+        }
+    }
+    thread_local! {
+        static LENT: Lent = const { Lent(7) };
+    }
+    with_watchdog(LIMIT, || {
+        let borrowed = Arc::new(Barrier::new(2));
+        let over = Arc::new(Barrier::new(2));
+        let seen = Arc::new(Barrier::new(2));
+        let rt = Runtime::builder()
+            .workers(1)
+            .unwind_limit(Duration::from_millis(10))
+            .build()
+            .unwrap();
+        let there = (borrowed.clone(), over.clone(), seen.clone());
+        drop(rt.spawn(move || {
+            LENT.with(|lent| {
+                blocking(|| {
+                    there.0.wait();
+                    there.1.wait();
+                    assert_eq!(lent.0, 7);
+                    there.2.wait();
+                });
+            });
+        }));
+        borrowed.wait();
+        let report = rt.shutdown(Duration::ZERO);
+        assert_eq!(report.abandoned(), 1, "{report}");
+        over.wait();
+        seen.wait();
+        assert!(!DESTROYED.load(Ordering::SeqCst));
+    });
+}
+
 #[test]
 fn a_limit_ends_what_borrows_before_it_returns() {
     on_workers(2, || {

@@ -1,7 +1,7 @@
 //! The blocking pool: threads for work that keeps its thread, made on demand, bounded, and gone
 //! again when idle for long. Who comes for which task is in [`pool_queue`](crate::pool_queue).
 
-use crate::builder::{Config, Hook};
+use crate::builder::Config;
 use crate::pool_queue::PoolQueue;
 use std::panic::{Location, resume_unwind};
 use std::pin::Pin;
@@ -19,7 +19,6 @@ struct Inner {
     queue: PoolQueue<Task>,
     name: String,
     keep_alive: Duration,
-    on_start: Option<Hook>,
 }
 
 impl Pool {
@@ -28,7 +27,6 @@ impl Pool {
             queue: PoolQueue::new(config.max_blocking),
             name: format!("{}-blocking", config.name),
             keep_alive: config.keep_alive,
-            on_start: None,
         }))
     }
 
@@ -47,9 +45,6 @@ impl Pool {
     }
 
     fn serve(&self) {
-        if let Some(hook) = &self.0.on_start {
-            hook(0);
-        }
         let run = |task: Task| task.run();
         self.0.queue.serve(Some(self.0.keep_alive), run);
     }

@@ -113,7 +113,8 @@ impl Builder {
         self
     }
 
-    /// Calls `hook` with the worker's number on each worker thread before its first task.
+    /// Calls `hook` with the worker's number on each worker thread before its first task. If a hook
+    /// panics, the panic is reported as usual and the thread goes on; so it is with all hooks here.
     pub fn on_thread_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.config.on_start = Some(Arc::new(hook));
         self

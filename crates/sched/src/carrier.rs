@@ -54,10 +54,19 @@ pub(crate) struct Carrier {
     pub(crate) label: Cell<Label>,
     /// The task it runs. None in the loop, and in the stolen half of a fork-join.
     pub(crate) task: Cell<Option<RawTask>>,
+    /// The tasks below `task` on the stack, which join the one above them in place.
+    pub(crate) joiners: Cell<Option<NonNull<Joiner>>>,
+    /// In the stolen half of a fork-join, the task that forked: its cancellation is obeyed.
+    pub(crate) on_behalf: Cell<Option<RawTask>>,
     /// What it waits for.
     pub(crate) site: Cell<Option<Site>>,
     /// Whether it is switched away and in no list: a wake puts it into the ring.
     pub(crate) parked: Cell<bool>,
+    /// Whether what it waits for may be using something of this stack's, or of this thread's: it must
+    /// not be left behind by its thread.
+    pub(crate) shielded: Cell<bool>,
+    /// Whether unused pages of its stack were given back since it parked.
+    pub(crate) trimmed: Cell<bool>,
     /// Whether there was a wake while it was not parked: the next park returns at once.
     pub(crate) notified: Cell<bool>,
     /// The user-level token of `park` and `unpark`.
@@ -71,6 +80,16 @@ pub(crate) struct Carrier {
     /// The worker's list of all its carriers.
     pub(crate) previous: Cell<Option<NonNull<Carrier>>>,
     pub(crate) following: Cell<Option<NonNull<Carrier>>>,
+}
+
+/// A task that joins another on its own stack; lies in the frame that does so.
+#[derive(Debug)]
+pub(crate) struct Joiner {
+    pub(crate) task: Option<RawTask>,
+    pub(crate) below: Option<NonNull<Joiner>>,
+    /// Whether a task above took a token. Tokens are the carrier's, so it may have been meant for
+    /// this one, which gets it back.
+    pub(crate) token: Cell<bool>,
 }
 
 /// What runs on a carrier, as reports name it.
@@ -117,8 +136,12 @@ impl Carrier {
             stack: ManuallyDrop::new(stack),
             label: Cell::new(Label::none()),
             task: Cell::new(None),
+            joiners: Cell::new(None),
+            on_behalf: Cell::new(None),
             site: Cell::new(None),
             parked: Cell::new(false),
+            shielded: Cell::new(false),
+            trimmed: Cell::new(false),
             notified: Cell::new(false),
             token: Cell::new(false),
             next: Cell::new(None),
@@ -155,6 +178,20 @@ impl Carrier {
     pub(crate) fn home(&self) -> &Home {
         // SAFETY: `shared`, which holds the home, is dropped only when the carrier is freed.
         unsafe { self.home.as_ref() }
+    }
+
+    /// The task whose cancellation ends the waits here, while something runs on the carrier.
+    #[inline]
+    pub(crate) fn obeys(&self) -> Option<RawTask> {
+        self.task.get().or(self.on_behalf.get())
+    }
+
+    /// Whether what runs on the carrier was asked to end.
+    #[inline]
+    pub(crate) fn is_cancelled(&self) -> bool {
+        // SAFETY: alive: it is being run here, or its fork waits for what runs here.
+        self.obeys()
+            .is_some_and(|task| unsafe { task.is_cancelled() })
     }
 
     /// Gives the pages back that a parked carrier has used before and does not use now.

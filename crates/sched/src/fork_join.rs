@@ -13,6 +13,11 @@
 //!    latch is open, then to the forker.
 //! 3. After it opened the latch the thief touches nothing of the job. The wake goes through a
 //!    reference to the forker's carrier that the thief took before.
+//!
+//! A stolen half has no task of its own. It obeys the cancellation of the task that forked: the
+//! cancellation wakes the forker, which waits shielded but wakes the thief's carrier in turn. Either
+//! the forker finds the thief, or the thief, which says where it runs before it first waits, finds
+//! the flag: both under the job's lock.
 
 use crate::carrier::{Carrier, CarrierRef};
 use crate::latch::{Latch, Outcome};
@@ -21,7 +26,9 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::task::Poll;
+use weftwork_core::sync::Mutex;
 use weftwork_core::sync::cell::UnsafeCell;
+use weftwork_core::task::RawTask;
 use weftwork_core::wait::{self, Reason, cancel};
 
 /// The part of a job that does not depend on its type; starts every [`TypedJob`].
@@ -32,6 +39,10 @@ pub(crate) struct Job {
     execute: unsafe fn(NonNull<Job>),
     latch: Latch,
     forker: NonNull<Carrier>,
+    /// The task whose cancellation the half obeys.
+    task: Option<RawTask>,
+    /// Where the half runs, if it was stolen.
+    thief: Mutex<Option<CarrierRef>>,
     location: &'static Location<'static>,
 }
 
@@ -71,6 +82,28 @@ impl Job {
     pub(crate) unsafe fn location(job: NonNull<Job>) -> &'static Location<'static> {
         // SAFETY: alive (invariant 1).
         unsafe { job.as_ref() }.location
+    }
+
+    /// Says where the job will be run, and returns the task whose cancellation it obeys.
+    ///
+    /// # Safety
+    /// The caller took the job out of a queue and runs it on `carrier`, which is alive.
+    pub(crate) unsafe fn settle(job: NonNull<Job>, carrier: NonNull<Carrier>) -> Option<RawTask> {
+        // SAFETY: alive (invariant 1), and so is the carrier, says the caller.
+        let (job, carrier) = unsafe { (job.as_ref(), CarrierRef::new(carrier)) };
+        *job.thief.lock() = Some(carrier);
+        job.task
+    }
+
+    /// Wakes the thief if the task was cancelled.
+    fn pass_cancellation_on(&self) {
+        // SAFETY: the task is being run by the caller, or waits for the half that the caller runs.
+        if self.task.is_some_and(|task| unsafe { task.is_cancelled() }) {
+            let thief = self.thief.lock().clone();
+            if let Some(thief) = thief {
+                thief.wake();
+            }
+        }
     }
 
     /// # Safety
@@ -119,6 +152,9 @@ where
             execute: execute::<B, RB>,
             latch: Latch::new(),
             forker,
+            // SAFETY: the running carrier is alive.
+            task: unsafe { forker.as_ref() }.obeys(),
+            thief: Mutex::new(None),
             location,
         },
         work: UnsafeCell::new(Some(b)),
@@ -140,7 +176,10 @@ where
     }
     // Not to be left by a cancellation: the thief uses this frame.
     let outcome = wait::wait_shielded(Reason::FORK_JOIN, |_| match typed.job.latch.outcome() {
-        None => Poll::Pending,
+        None => {
+            typed.job.pass_cancellation_on();
+            Poll::Pending
+        }
         Some(outcome) => Poll::Ready(outcome),
     });
     let first = first.unwrap_or_else(|payload| resume_unwind(payload));
@@ -164,8 +203,8 @@ where
 /// caller calls it like a function: then a fork costs a few nanoseconds and no allocation. Both may
 /// wait for anything. On a thread without a runtime they run one after the other.
 ///
-/// The closures may borrow. A cancellation of the calling task does not end this wait, because the
-/// second half may be using the caller's frame; it ends the next one.
+/// The closures may borrow. A cancellation of the calling task ends the waits in both; it does not end
+/// the wait of `join` itself, because the second half may be using the caller's frame.
 ///
 /// # Panics
 /// If one of the closures does, with its payload, after the other has ended or was dropped unrun.

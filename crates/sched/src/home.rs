@@ -4,6 +4,7 @@
 use crate::carrier::Label;
 use crate::inbox::Inbox;
 use crate::item::Item;
+use crate::next_up::NextUp;
 use crossbeam_deque::Stealer;
 use crossbeam_utils::CachePadded;
 use std::panic::Location;
@@ -24,11 +25,15 @@ pub(crate) struct Home {
     pub(crate) fresh: Stealer<Item>,
     /// Woken futures, first come, first served.
     pub(crate) woken: Stealer<Item>,
+    /// The future that was woken last: run next, while the data is hot.
+    pub(crate) next_up: NextUp,
     /// Woken thread-bound tasks from other threads.
     pub(crate) local_mail: Mutex<Vec<Task>>,
     pub(crate) has_local_mail: AtomicBool,
     /// Set by the monitor: the running task's time slice is over. Cleared by the worker.
     pub(crate) preempt: AtomicBool,
+    /// Set by the monitor: the worker gives unused pages of its parked stacks back before it sleeps.
+    pub(crate) sweep: AtomicBool,
     pub(crate) published: Published,
 }
 

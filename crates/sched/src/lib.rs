@@ -35,6 +35,7 @@
 mod blocking;
 mod builder;
 mod carrier;
+mod foreign;
 mod fork_join;
 mod home;
 mod idle;
@@ -46,6 +47,7 @@ mod local_runtime;
 mod mail;
 mod monitor;
 mod monitor_sleep;
+mod next_up;
 mod overflow_report;
 mod pool_queue;
 mod registry;
@@ -74,8 +76,7 @@ pub use thread::{
     Thread, current, is_cancelled, park, park_deadline, park_timeout, try_yield_now, yield_now,
 };
 pub use time::{
-    Interval, MissedTicks, Sleep, Timeout, interval, sleep, sleep_async, sleep_until, timeout,
-    timeout_async,
+    Interval, MissedTicks, Sleep, interval, sleep, sleep_async, sleep_until, timeout, timeout_async,
 };
 pub use weftwork_core::wait::{Cancelled, TimedOut, checkpoint, try_checkpoint};
 pub use weftwork_core::{JoinError, JoinHandle, TaskId, block_on};

@@ -2,7 +2,7 @@
 
 use crate::builder::Config;
 use crate::runtime::{self, Handle, build_shared};
-use crate::shared::Phase;
+use crate::shared::{Phase, Shared};
 use crate::shutdown::{self, ShutdownReport};
 use crate::worker::{self, Worker};
 use crate::{monitor, spawn};
@@ -10,9 +10,13 @@ use std::fmt;
 use std::io;
 use std::panic::Location;
 use std::time::{Duration, Instant};
+use weftwork_core::sync::atomic::Ordering;
 use weftwork_core::sync::{Arc, thread};
 use weftwork_core::task::{self, JoinHandle, Meta};
 use weftwork_fiber::overflow;
+
+/// How long at a time a runtime that ends waits for those who use what its tasks have lent.
+const LENT_LOOK: Duration = Duration::from_millis(100);
 
 /// A runtime whose one worker is the thread that made it.
 ///
@@ -39,6 +43,7 @@ pub struct LocalRuntime {
 impl LocalRuntime {
     pub(crate) fn new(config: Config) -> io::Result<LocalRuntime> {
         let (shared, mut queues) = build_shared(config)?;
+        rest(&shared);
         let monitor_shared = Arc::clone(&shared);
         let monitor = thread::Builder::new()
             .name(format!("{}-monitor", shared.config.name))
@@ -88,8 +93,10 @@ impl LocalRuntime {
         let (task, handle) = unsafe { task::closure_unchecked(meta, work) };
         // SAFETY: the worker is in a box that this runtime owns; the guard ends in this call.
         let entered = unsafe { worker.enter() };
+        let awake = Awake::new(&self.handle.shared);
         worker.push_local(task);
         worker.run_root();
+        drop(awake);
         drop(entered);
         runtime::finish(handle)
     }
@@ -111,7 +118,9 @@ impl LocalRuntime {
     }
 
     /// Ends the runtime: its tasks go on for at most `grace`, then they are cancelled, as in
-    /// [`Runtime::shutdown`](crate::Runtime::shutdown).
+    /// [`Runtime::shutdown`](crate::Runtime::shutdown). A task that waits for something it has lent
+    /// to (a scope, a fork-join, the blocking pool) is waited for without a limit: this thread cannot
+    /// stay behind in its place.
     pub fn shutdown(mut self, grace: Duration) -> ShutdownReport {
         self.end(grace)
     }
@@ -126,8 +135,12 @@ impl LocalRuntime {
         if shared.live() != 0 {
             shutdown::cancel_everything(shared);
             self.run_until_quiet(shared.config.unwind_limit);
+            // Nobody but this thread can keep its thread-locals alive for those they were lent to.
+            while self.worker.has_lent() {
+                self.run_until_quiet(LENT_LOOK);
+            }
         }
-        let abandoned = shared.live();
+        let abandoned = shared.unended();
         shared.set_phase(Phase::Exiting);
         shared.blocking.close();
         let _ = monitor.join();
@@ -146,6 +159,7 @@ impl LocalRuntime {
     /// Runs the loop until no task is left, at most for `limit`.
     fn run_until_quiet(&self, limit: Duration) {
         let deadline = Instant::now().checked_add(limit);
+        let _awake = Awake::new(&self.handle.shared);
         // SAFETY: as in `run`.
         let _entered = unsafe { self.worker.enter() };
         self.worker.run_until(deadline);
@@ -164,6 +178,39 @@ impl fmt::Debug for LocalRuntime {
             .field("shared", &self.handle.shared)
             .finish_non_exhaustive()
     }
+}
+
+/// While it exists the worker counts as awake. At rest it counts as asleep, so that the monitor
+/// sleeps too.
+struct Awake<'a>(&'a Shared);
+
+impl<'a> Awake<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        // Nobody else wakes the only worker for work, so this is not a searcher.
+        let _ = shared.idle.wake_up(0);
+        // Relaxed: for the monitor's looks.
+        shared.homes[0]
+            .published
+            .asleep
+            .store(false, Ordering::Relaxed);
+        shared.monitor.note_awake();
+        Awake(shared)
+    }
+}
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        rest(self.0);
+    }
+}
+
+fn rest(shared: &Shared) {
+    // Relaxed: for the monitor's looks.
+    shared.homes[0]
+        .published
+        .asleep
+        .store(true, Ordering::Relaxed);
+    shared.idle.sleep(0, false);
 }
 
 /// Sends the loop back to the root when the task of a `run` ends, in whatever way.

@@ -9,7 +9,9 @@
 //! When all workers sleep the monitor does too (see [`monitor_sleep`](crate::monitor_sleep)): an idle
 //! runtime wakes nobody.
 
+use crate::foreign;
 use crate::home::Home;
+use crate::item::Item;
 use crate::shared::{Phase, Shared};
 use std::fmt;
 use std::panic::Location;
@@ -21,8 +23,13 @@ use weftwork_reactor::Events;
 const PERIOD: Duration = Duration::from_millis(5);
 /// A task may keep its worker this long before others take over what can be taken.
 const SLICE: Duration = Duration::from_millis(10);
-/// Looks that find everybody asleep before the monitor sleeps too.
+/// Looks that find everybody asleep before the monitor sleeps too, or begins to think of memory.
 const IDLE_LOOKS: u32 = 4;
+/// Further looks, and the time between them, before an idle runtime gives memory back: a second.
+const SHRINK_LOOKS: u32 = 8;
+const SHRINK_NAP: Duration = Duration::from_millis(125);
+/// Fewer stacks than this are not worth the trouble.
+const SHRINK_FROM: usize = 256;
 
 /// A task that keeps its worker: what [`Builder::on_stuck`](crate::Builder::on_stuck) is told.
 #[derive(Debug, Clone)]
@@ -100,23 +107,24 @@ pub(crate) fn run(shared: &Shared) {
         .collect();
     let mut events = Events::with_capacity(64);
     let mut due = Vec::new();
-    let mut idle_looks = 0;
+    let mut idle = IdleTime::new();
     while shared.phase() != Phase::Exiting {
         let everybody_sleeps = || shared.idle.sleepers() == shared.homes.len();
         if everybody_sleeps() {
-            idle_looks += 1;
-            if idle_looks >= IDLE_LOOKS {
-                idle_looks = 0;
-                shared
-                    .monitor
-                    .sleep(|| everybody_sleeps() && shared.phase() != Phase::Exiting);
-                let now = Instant::now();
-                seen.iter_mut().for_each(|seen| seen.since = now);
-                continue;
+            match idle.next(shared) {
+                IdleStep::Nap(time) => shared.monitor.nap(time),
+                IdleStep::Shrink => shrink(shared),
+                IdleStep::Sleep => {
+                    shared
+                        .monitor
+                        .sleep(|| everybody_sleeps() && shared.phase() != Phase::Exiting);
+                    let now = Instant::now();
+                    seen.iter_mut().for_each(|seen| seen.since = now);
+                }
             }
-        } else {
-            idle_looks = 0;
+            continue;
         }
+        idle.over();
         shared.monitor.nap(PERIOD);
         let now = Instant::now();
         for (home, seen) in shared.homes.iter().zip(&mut seen) {
@@ -143,12 +151,71 @@ pub(crate) fn run(shared: &Shared) {
     }
 }
 
+/// What the monitor does while everybody sleeps.
+enum IdleStep {
+    Nap(Duration),
+    Shrink,
+    Sleep,
+}
+
+/// How long the runtime has been idle, and whether it has given memory back since.
+struct IdleTime {
+    looks: u32,
+    /// What the workers had done when memory was given back last.
+    shrunk_at: u64,
+}
+
+impl IdleTime {
+    fn new() -> Self {
+        IdleTime {
+            looks: 0,
+            shrunk_at: 0,
+        }
+    }
+
+    fn over(&mut self) {
+        self.looks = 0;
+    }
+
+    fn next(&mut self, shared: &Shared) -> IdleStep {
+        self.looks += 1;
+        if self.looks < IDLE_LOOKS {
+            return IdleStep::Nap(PERIOD);
+        }
+        // Relaxed: a change that is overlooked is seen at the next idle time.
+        let done = |home: &Home| home.published.epoch.load(Ordering::Relaxed);
+        let done = shared.homes.iter().map(done).sum();
+        let stacks = shared.stacks.stats();
+        if done == self.shrunk_at || stacks.in_use + stacks.hot < SHRINK_FROM {
+            self.looks = 0;
+            return IdleStep::Sleep;
+        }
+        if self.looks < IDLE_LOOKS + SHRINK_LOOKS {
+            return IdleStep::Nap(SHRINK_NAP);
+        }
+        self.looks = 0;
+        self.shrunk_at = done;
+        IdleStep::Shrink
+    }
+}
+
+/// Gives memory of an idle runtime back: the pages of stacks in the pool, in one batch from here; the
+/// unused pages of parked stacks by their workers, which look for them before they sleep again.
+fn shrink(shared: &Shared) {
+    shared.stacks.trim();
+    for home in &shared.homes {
+        // Relaxed: ordered by the kick.
+        home.sweep.store(true, Ordering::Relaxed);
+        home.kick();
+    }
+}
+
 /// Serves what a stuck worker does not, and sees that its queued tasks find somebody.
 fn take_over(shared: &Shared, home: &Home, events: &mut Events, due: &mut Vec<std::task::Waker>) {
     // Relaxed: a hint.
     home.preempt.store(true, Ordering::Relaxed);
     // An error shows at the worker itself, at its next look.
-    let _ = home.driver.turn(events, Some(Duration::ZERO));
+    let _ = foreign::call(|| home.driver.turn(events, Some(Duration::ZERO)));
     {
         let mut wheel = home.wheel.lock();
         if !wheel.is_empty() {
@@ -156,7 +223,11 @@ fn take_over(shared: &Shared, home: &Home, events: &mut Events, due: &mut Vec<st
         }
     }
     for waker in due.drain(..) {
-        waker.wake();
+        foreign::call(|| waker.wake());
+    }
+    if let Some(task) = home.next_up.take() {
+        // Counted when it was woken.
+        shared.injector.push(Item::task(task));
     }
     if !home.fresh.is_empty() || !home.woken.is_empty() || !shared.injector.is_empty() {
         shared.work_published();
@@ -174,8 +245,8 @@ fn report(shared: &Shared, home: &Home, since: Duration) {
         spawned_at: label.spawned_at,
         since,
     };
-    match &shared.config.on_stuck {
+    foreign::call(|| match &shared.config.on_stuck {
         Some(hook) => hook(&stuck),
         None => (shared.config.on_warning)(&stuck.to_string()),
-    }
+    });
 }

@@ -70,6 +70,10 @@ impl Registry {
 
     pub(crate) fn remove(&self, key: Key) {
         let mut list = self.shards[key.shard as usize].lock();
+        if key.slot as usize >= list.tasks.len() {
+            // All were leaked, and this one has ended after all: on a worker that came back.
+            return;
+        }
         list.living -= 1;
         let next = list.free.replace(key.slot);
         let task = std::mem::replace(&mut list.tasks[key.slot as usize], Slot::Free(next));
@@ -104,6 +108,14 @@ impl Registry {
         self.shards.iter().map(|shard| shard.lock().living).sum()
     }
 
+    /// How many of them are in their poll just now.
+    pub(crate) fn polling(&self) -> u64 {
+        let polling = |slot: &&Slot| matches!(slot, Slot::Task(task) if task.is_polling());
+        let shards = self.shards.iter();
+        let counts = shards.map(|shard| shard.lock().tasks.iter().filter(polling).count());
+        counts.sum::<usize>() as u64
+    }
+
     /// Forgets all futures for good: those that would not end are leaked, not dropped on the wrong
     /// thread.
     pub(crate) fn leak_all(&self) {
@@ -116,7 +128,12 @@ impl Registry {
         self.leftovers.lock().push(leftover);
     }
 
+    /// What was noted, each task once, in the order of their numbers.
     pub(crate) fn take_leftovers(&self) -> Vec<Leftover> {
-        std::mem::take(&mut self.leftovers.lock())
+        let mut leftovers = std::mem::take(&mut *self.leftovers.lock());
+        // A future that waits inside its poll is found both here and by its worker, who knows more.
+        leftovers.sort_by_key(|task| (task.id().get(), task.waited_for().is_none()));
+        leftovers.dedup_by_key(|task| task.id());
+        leftovers
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::blocking::Pool;
 use crate::builder::{Builder, Config};
+use crate::foreign;
 use crate::home::{Home, Published};
 use crate::inbox::Inbox;
+use crate::next_up::NextUp;
 use crate::shared::{Phase, Shared};
 use crate::shutdown::{self, ShutdownReport};
 use crate::worker::{self, Queues, Worker};
@@ -21,6 +23,9 @@ use weftwork_core::wait::{Reason, wait_shielded};
 use weftwork_core::{Refused, Spawn};
 use weftwork_fiber::{PoolConfig, StackPool, overflow};
 use weftwork_reactor::{Clock, Driver, Wheel};
+
+/// Stacks that the pool keeps with their pages; an idle runtime gives the pages back.
+const MAX_CACHED_STACKS: usize = 1 << 16;
 
 /// A set of worker threads that run green threads and futures.
 ///
@@ -459,15 +464,17 @@ pub(crate) fn build_shared(config: Config) -> io::Result<(Arc<Shared>, Vec<Queue
             wheel: Mutex::new(Wheel::new(0)),
             fresh: queues.fresh.stealer(),
             woken: queues.woken.stealer(),
+            next_up: NextUp::new(),
             local_mail: Mutex::new(Vec::new()),
             has_local_mail: AtomicBool::new(false),
             preempt: AtomicBool::new(false),
+            sweep: AtomicBool::new(false),
             published: Published::default(),
         });
     }
     crate::overflow_report::install();
     let blocking = Pool::new(&config);
-    let stacks = StackPool::new(PoolConfig::new());
+    let stacks = StackPool::new(PoolConfig::new().max_cached(MAX_CACHED_STACKS));
     Ok((
         Arc::new(Shared::new(config, homes.into(), stacks, clock, blocking)),
         queues,
@@ -477,7 +484,7 @@ pub(crate) fn build_shared(config: Config) -> io::Result<(Arc<Shared>, Vec<Queue
 fn worker_thread(shared: Arc<Shared>, index: usize, queues: Queues) {
     let _overflow = overflow::ThreadGuard::new();
     if let Some(hook) = &shared.config.on_start {
-        hook(index);
+        foreign::call(|| hook(index));
     }
     let worker = Worker::new(Arc::clone(&shared), index, queues);
     {
@@ -486,11 +493,24 @@ fn worker_thread(shared: Arc<Shared>, index: usize, queues: Queues) {
         worker.run_root();
         worker.clear();
     }
+    let left_behind = worker.has_left_behind();
     drop(worker);
     if let Some(hook) = &shared.config.on_stop {
-        hook(index);
+        foreign::call(|| hook(index));
+    }
+    if left_behind {
+        // Relaxed: published by the count below.
+        shared.lingering.store(true, Ordering::Relaxed);
     }
     // AcqRel: what the worker did is before what the shutdown does next.
     shared.exited.fetch_add(1, Ordering::AcqRel);
     shared.wake_shutdown();
+    drop(shared);
+    if left_behind {
+        // A stack that is left behind may have lent references to thread-locals of this thread, which
+        // must not be destroyed under their users: the thread stays, asleep.
+        loop {
+            thread::park();
+        }
+    }
 }

@@ -18,7 +18,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use weftwork_core::JoinError;
-use weftwork_core::sync::atomic::{AtomicBool, Ordering};
+use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 use weftwork_core::sync::{Arc, Mutex};
 use weftwork_core::task::{self, JoinHandle, Meta, TaskRef};
 use weftwork_core::wait::{Interrupt, Reason, cancel, wait_interruptible, wait_shielded};
@@ -34,8 +34,9 @@ pub struct Scope<'scope, 'env: 'scope> {
 
 struct Inner {
     running: Running,
-    /// Whether a child panicked whose handle was not joined.
-    panicked: AtomicBool,
+    /// Panics of children that no `join` has taken. A handle that is dropped, or forgotten, leaves
+    /// its child's panic here.
+    panics: AtomicUsize,
     /// The children, to pass a cancellation on; the ended ones are cleared out now and then.
     children: Mutex<Children>,
 }
@@ -44,30 +45,30 @@ struct Inner {
 struct Children {
     tasks: Vec<TaskRef>,
     clear_at: usize,
+    /// Whether the scope's owner was cancelled: children that children still spawn are as well.
+    cancelled: bool,
 }
 
 impl Children {
-    fn add(&mut self, task: TaskRef) {
+    /// True: the caller cancels the child, too late to be found by the owner.
+    #[must_use]
+    fn add(&mut self, task: TaskRef) -> bool {
         if self.tasks.len() >= self.clear_at {
             self.tasks.retain(|task| !task.is_finished());
             self.clear_at = (2 * self.tasks.len()).max(32);
         }
         self.tasks.push(task);
+        self.cancelled
     }
 }
 
 /// Counts its child down when dropped (invariant 1).
 struct Child {
     inner: Arc<Inner>,
-    unjoined_panic: bool,
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.unjoined_panic {
-            // Relaxed: published by the count below.
-            self.inner.panicked.store(true, Ordering::Relaxed);
-        }
         self.inner.running.end();
     }
 }
@@ -105,7 +106,7 @@ where
     let scope = Scope {
         inner: Arc::new(Inner {
             running: Running::new(),
-            panicked: AtomicBool::new(false),
+            panics: AtomicUsize::new(0),
             children: Mutex::new(Children::default()),
         }),
         shared,
@@ -118,14 +119,14 @@ where
         inner.running.poll_none(context)
     });
     if waited == Err(Interrupt::Cancelled) {
-        inner.cancel();
+        inner.cancel(true);
         wait_shielded(Reason::SCOPE, |context| inner.running.poll_none(context));
     }
     match result {
         Err(payload) => resume_unwind(payload),
         Ok(_) if waited.is_err() && cancel::may_unwind() => cancel::unwind(),
-        // Relaxed: published by the count.
-        Ok(_) if inner.panicked.load(Ordering::Relaxed) => {
+        // Relaxed: published by the count of the running, or by the `join` that took one away.
+        Ok(_) if inner.panics.load(Ordering::Relaxed) != 0 => {
             panic!("a green thread of the scope panicked and was not joined")
         }
         Ok(value) => value,
@@ -133,8 +134,13 @@ where
 }
 
 impl Inner {
-    fn cancel(&self) {
-        let tasks = std::mem::take(&mut self.children.lock().tasks);
+    /// Cancels the children there are; with `and_later`, those to come too.
+    fn cancel(&self, and_later: bool) {
+        let tasks = {
+            let mut children = self.children.lock();
+            children.cancelled |= and_later;
+            std::mem::take(&mut children.tasks)
+        };
         for task in tasks {
             task.cancel();
         }
@@ -153,10 +159,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
     {
         let inner = Arc::clone(&self.inner);
         inner.running.begin();
-        let mut child = Child {
-            inner,
-            unjoined_panic: false,
-        };
+        let child = Child { inner };
         let output = Arc::new(Mutex::new(None));
         let place = Arc::clone(&output);
         let work = move || {
@@ -166,8 +169,10 @@ impl<'scope, 'env> Scope<'scope, 'env> {
             match result {
                 Ok(value) => *place.lock() = Some(value),
                 Err(payload) => {
-                    child.unjoined_panic =
-                        !cancel::is_cancel_unwind(&*payload) && Arc::strong_count(&place) == 1;
+                    if !cancel::is_cancel_unwind(&*payload) {
+                        // Relaxed: published by the count of the running, below.
+                        child.inner.panics.fetch_add(1, Ordering::Relaxed);
+                    }
                     drop(place);
                     drop(child);
                     resume_unwind(payload)
@@ -181,25 +186,29 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         // return before the closure is gone: it owns `child` (invariants 1 and 2), which a task
         // that is cancelled drops with the closure. The task's own output is `()`.
         let (task, handle) = unsafe { task::closure_unchecked(meta, work) };
-        self.inner.children.lock().add(handle.task_ref());
+        let late = self.inner.children.lock().add(handle.task_ref());
+        if late {
+            handle.cancel();
+        }
         spawn::queue(&self.shared, task);
         ScopedJoinHandle {
             handle,
+            inner: Arc::clone(&self.inner),
             output,
             scope: PhantomData,
         }
     }
 
-    /// Asks all children to end, as [`JoinHandle::cancel`].
+    /// Asks all children that were spawned so far to end, as [`JoinHandle::cancel`].
     pub fn cancel(&self) {
-        self.inner.cancel();
+        self.inner.cancel(false);
     }
 }
 
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scope")
-            .field("running", &self.inner.running.count())
+            .field("running", &self.inner.running)
             .finish_non_exhaustive()
     }
 }
@@ -207,6 +216,7 @@ impl fmt::Debug for Scope<'_, '_> {
 /// Waits for a green thread of a scope and takes its output.
 pub struct ScopedJoinHandle<'scope, T> {
     handle: JoinHandle<()>,
+    inner: Arc<Inner>,
     output: Arc<Mutex<Option<T>>>,
     scope: PhantomData<&'scope ()>,
 }
@@ -218,8 +228,18 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// It panicked or was cancelled. A panic that is joined does not panic the scope.
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
-        let ScopedJoinHandle { handle, output, .. } = self;
-        handle.join()?;
+        let ScopedJoinHandle {
+            handle,
+            inner,
+            output,
+            ..
+        } = self;
+        handle.join().inspect_err(|error| {
+            if error.is_panic() {
+                // Relaxed: the child counted it up before it ended, and the scope looks after this.
+                inner.panics.fetch_sub(1, Ordering::Relaxed);
+            }
+        })?;
         let value = output.lock().take();
         Ok(value.expect("a task that returned has left its output"))
     }

@@ -7,7 +7,8 @@ use crate::idle::Idle;
 use crate::item::Item;
 use crate::live::{self, Gate};
 use crate::monitor_sleep::MonitorSleep;
-use crate::registry::Registry;
+use crate::registry::{Key, Registry};
+use crate::worker::Leftover;
 use crossbeam_deque::Injector;
 use crossbeam_utils::CachePadded;
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use std::task::Waker;
 use weftwork_core::TaskId;
 use weftwork_core::sync::Mutex;
 use weftwork_core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use weftwork_core::task::Task;
+use weftwork_core::task::{Task, TaskRef};
 use weftwork_fiber::StackPool;
 use weftwork_reactor::Clock;
 
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) monitor: MonitorSleep,
     /// Who waits in a shutdown for the end of the tasks, or of the workers.
     pub(crate) shutdown_waits: Mutex<Vec<Waker>>,
+    /// Whether a worker's thread stays behind with the stacks of tasks that would not end.
+    pub(crate) lingering: AtomicBool,
     /// Workers that have left their loops.
     pub(crate) exited: AtomicUsize,
     /// Whether the exhaustion of stacks has been reported.
@@ -62,6 +65,7 @@ impl Shared {
             blocking,
             monitor: MonitorSleep::new(),
             shutdown_waits: Mutex::new(Vec::new()),
+            lingering: AtomicBool::new(false),
             exited: AtomicUsize::new(0),
             out_of_stacks: AtomicBool::new(false),
             config,
@@ -123,6 +127,18 @@ impl Shared {
         }
     }
 
+    /// Notes the first suspension of a future, during its poll. A shutdown that has been through the
+    /// registry before that has raised the phase before: under the registry's lock one of the two
+    /// sees the other.
+    pub(crate) fn register(&self, worker: usize, task: TaskRef) -> Key {
+        let key = self.suspended.insert(worker, task.clone());
+        if self.phase() >= Phase::Stopping && !task.is_cancelled() {
+            self.suspended.note_leftover(Leftover::new(&task, None));
+            task.cancel();
+        }
+        key
+    }
+
     /// Hands a thread-bound task to its worker, from another thread.
     pub(crate) fn post_local(&self, worker: usize, task: Task) {
         self.gate.count();
@@ -134,6 +150,12 @@ impl Shared {
         let workers = self.homes.iter();
         let workers = workers.map(|home| (&home.published.queued, &home.published.run));
         live::living(&self.gate, workers, || self.suspended.len())
+    }
+
+    /// How many tasks will be left behind. [`live`](Self::live) counts a registered future that is in
+    /// its poll as running too.
+    pub(crate) fn unended(&self) -> u64 {
+        self.live().saturating_sub(self.suspended.polling())
     }
 
     /// Says that a worker has nothing to do, for a shutdown that waits for the end of the tasks.

@@ -86,7 +86,7 @@ pub(crate) fn run(
         cancel_everything(shared);
         quiet_within(shared, shared.config.unwind_limit);
     }
-    let abandoned = shared.live();
+    let abandoned = shared.unended();
     shared.set_phase(Phase::Exiting);
     shared.blocking.close();
     // The monitor is not counted among the exited; it never runs tasks, and is joined below.
@@ -96,8 +96,10 @@ pub(crate) fn run(
     });
     let stuck_threads = workers.saturating_sub(shared.exited.load(Ordering::Acquire));
     for thread in threads {
-        // A thread that is stuck in a task is left to it.
-        if stuck_threads == 0 || has_ended(&thread) {
+        // A thread that is stuck in a task is left to it, and one that stays behind sleeps for ever.
+        // Relaxed: published by the count of the exited.
+        let all_end = stuck_threads == 0 && !shared.lingering.load(Ordering::Relaxed);
+        if all_end || has_ended(&thread) {
             let _ = thread.join();
         }
     }
@@ -158,7 +160,7 @@ fn wait_for(shared: &Shared, limit: Duration, done: impl Fn() -> bool) -> bool {
         });
         // A cancelled caller goes on: a runtime that is half shut down helps nobody.
         if waited == Err(Interrupt::Cancelled) {
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 }

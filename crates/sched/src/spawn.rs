@@ -1,10 +1,11 @@
 //! From a closure or a future to a queue: what every way of spawning shares.
 
 use crate::registry::Key;
-use crate::shared::{Phase, Shared};
+use crate::shared::Shared;
 use crate::worker;
 use std::panic::Location;
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use weftwork_core::sync::Arc;
 use weftwork_core::task::{self, Cause, JoinHandle, Meta, Schedule, Task};
@@ -41,8 +42,12 @@ impl Schedule for LocalScheduler {
 /// A future that registers itself at its first suspension (see [`registry`](crate::registry)).
 pub(crate) struct Tracked<F> {
     future: F,
-    key: Option<Key>,
+    /// The runtime is kept alive by the task's schedule, which lies in the same cell as this.
+    key: Option<(NonNull<Shared>, Key)>,
 }
+
+// SAFETY: the pointer is to a `Shared`, which is `Sync`; all else is as thread-bound as the future.
+unsafe impl<F: Send> Send for Tracked<F> {}
 
 impl<F> Tracked<F> {
     pub(crate) fn new(future: F) -> Self {
@@ -67,13 +72,9 @@ impl<F: Future> Future for Tracked<F> {
                 {
                     // SAFETY: the current task is being run, by us.
                     let task = unsafe { task.upgrade() };
-                    let entry = worker.shared.suspended.insert(worker.index(), task.clone());
-                    *key = Some(entry);
-                    // A stop that went through the registry before has not seen it; the lock of the
-                    // registry shows us its phase then.
-                    if worker.shared.phase() >= Phase::Stopping {
-                        worker.cancel_overlooked(&task);
-                    }
+                    let shared = NonNull::from(&*worker.shared);
+                    let place = worker.shared.register(worker.index(), task);
+                    *key = Some((shared, place));
                 }
             });
         }
@@ -83,13 +84,9 @@ impl<F: Future> Future for Tracked<F> {
 
 impl<F> Drop for Tracked<F> {
     fn drop(&mut self) {
-        // Registered futures end on workers of their runtime: they are polled and cancelled there.
-        if let Some(key) = self.key.take() {
-            worker::with(|worker| {
-                if let Some(worker) = worker {
-                    worker.shared.suspended.remove(key);
-                }
-            });
+        if let Some((shared, key)) = self.key.take() {
+            // SAFETY: the schedule of the task holds the runtime until the cell is freed, after this.
+            unsafe { shared.as_ref() }.suspended.remove(key);
         }
     }
 }
@@ -267,7 +264,6 @@ where
 
 /// The handle of a thread-bound task: as [`JoinHandle`], but it stays on its thread.
 #[derive(Debug)]
-#[must_use = "dropping a join handle detaches the task"]
 pub struct LocalJoinHandle<T> {
     handle: JoinHandle<T>,
     stays: std::marker::PhantomData<*const ()>,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use weftwork_core::TaskId;
 use weftwork_core::host::Host;
 use weftwork_core::sync::atomic::{AtomicBool, Ordering};
-use weftwork_core::sync::{Arc, Mutex};
+use weftwork_core::sync::{Arc, Mutex, thread};
 use weftwork_core::task::TaskRef;
 use weftwork_core::wait::{self, Reason, Site, deadline_after};
 
@@ -66,7 +66,7 @@ fn os_thread() -> Arc<OsThread> {
             Arc::new(OsThread {
                 token: AtomicBool::new(false),
                 waiter: Mutex::new(None),
-                name: std::thread::current().name().map(String::from),
+                name: thread::current().name().map(String::from),
             })
         }))
     })
@@ -161,6 +161,8 @@ fn park_green(worker: &Worker, site: Site) {
     let interruptible = cfg!(panic = "unwind") && !std::thread::panicking();
     while !worker.take_token() {
         if worker.park(site, None, interruptible).is_err() {
+            // A task that catches this and parks again must not keep the worker.
+            let _ = worker.checkpoint();
             wait::cancel::unwind();
         }
     }
@@ -240,14 +242,14 @@ pub fn try_yield_now() -> Result<(), wait::Cancelled> {
     worker::with(|worker| match worker {
         Some(worker) if worker.busy_carrier().is_some() => {
             worker.yield_now();
-            match worker.current_task() {
-                // SAFETY: the current task is being run, by us.
-                Some(task) if unsafe { task.is_cancelled() } => Err(wait::Cancelled),
-                _ => Ok(()),
+            if worker.is_cancelled() {
+                Err(wait::Cancelled)
+            } else {
+                Ok(())
             }
         }
         _ => {
-            std::thread::yield_now();
+            thread::yield_now();
             Ok(())
         }
     })
@@ -256,10 +258,5 @@ pub fn try_yield_now() -> Result<(), wait::Cancelled> {
 /// Whether the current task was asked to end.
 #[must_use]
 pub fn is_cancelled() -> bool {
-    worker::with(|worker| {
-        // SAFETY: the current task is being run, by us.
-        worker
-            .and_then(|w| w.current_task())
-            .is_some_and(|task| unsafe { task.is_cancelled() })
-    })
+    worker::with(|worker| worker.is_some_and(worker::Worker::is_cancelled))
 }

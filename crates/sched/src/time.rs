@@ -46,7 +46,7 @@ pub fn sleep_until(deadline: Instant) {
 /// The time was over and the child did not end by itself.
 ///
 /// # Panics
-/// If `work` does, with its payload; outside of a runtime.
+/// If `work` does, with its payload; outside of a runtime; if the runtime that was entered has ended.
 ///
 /// ```
 /// use std::time::Duration;
@@ -89,8 +89,10 @@ where
         (_, Some(wait::Interrupt::Cancelled)) if cancel::may_unwind() => cancel::unwind(),
         (Ok(value), _) => Ok(value),
         (Err(Err(_)), Some(_)) => Err(TimedOut),
-        // Cancelled by somebody else: the runtime ends.
+        // Cancelled by somebody else: the runtime ends, and with it the caller if it is a task of it.
         (Err(Err(_)), None) => {
+            let ours = worker::with(|worker| worker.is_some_and(|w| w.belongs_to(&handle.shared)));
+            assert!(ours, "the runtime was shut down before the work ended");
             if cancel::may_unwind() {
                 cancel::unwind()
             }
@@ -217,9 +219,6 @@ impl fmt::Debug for Sleep {
             .finish_non_exhaustive()
     }
 }
-
-/// A future with a time limit. Made by [`timeout_async`].
-pub type Timeout<W> = Pin<Box<dyn Future<Output = Result<W, TimedOut>> + Send>>;
 
 /// Polls `work` until it is ready, at most for `limit`; then drops it.
 ///

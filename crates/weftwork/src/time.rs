@@ -3,6 +3,5 @@
 
 pub use weftwork_core::wait::TimedOut;
 pub use weftwork_sched::{
-    Interval, MissedTicks, Sleep, Timeout, interval, sleep, sleep_async, sleep_until, timeout,
-    timeout_async,
+    Interval, MissedTicks, Sleep, interval, sleep, sleep_async, sleep_until, timeout, timeout_async,
 };

@@ -30,7 +30,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     Entry::measure(Bench::Idle, "weftwork", timer::idle),
     Entry::measure(Bench::WakeLatency, "weftwork", latency::wake),
     Entry::measure(Bench::StealLatency, "weftwork", latency::steal),
-        Entry::serve(Bench::Echo, "weftwork", echo::echo),
+    Entry::serve(Bench::Echo, "weftwork", echo::echo),
 ];
 
 /// Builds a runtime of `--workers` workers and, where it is given, `--stack`.

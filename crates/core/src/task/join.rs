@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 ///
 /// Dropping the handle detaches the task, which goes on; its output is then dropped. The handle
 /// works from anywhere: a green thread, an OS thread, a future under any executor.
-#[must_use = "dropping a join handle detaches the task"]
 pub struct JoinHandle<T> {
     header: NonNull<Header>,
     output: PhantomData<T>,

@@ -13,7 +13,7 @@ use std::task::Waker;
 use std::time::Instant;
 use weftwork_core::host::Host;
 use weftwork_core::task::RawTask;
-use weftwork_core::wait::{Cancelled, Site};
+use weftwork_core::wait::{Cancelled, Reason, Site};
 use weftwork_fiber::remaining_stack;
 
 // SAFETY: the waker lies in the running carrier, which lives at least until the task that is on it
@@ -39,12 +39,10 @@ unsafe impl Host for Worker {
         let this = self.running();
         if let Some(task) = this.task.get() {
             // SAFETY: the task is being run, by us.
-            unsafe {
-                task.set_runner(this.waker());
-                if interruptible && task.is_cancelled() {
-                    return Err(Cancelled);
-                }
-            }
+            unsafe { task.set_runner(this.waker()) };
+        }
+        if interruptible && this.is_cancelled() {
+            return Err(Cancelled);
         }
         let timer = deadline.map(|deadline| {
             let home = self.home();
@@ -53,6 +51,9 @@ unsafe impl Host for Worker {
         });
         if !this.notified.replace(false) {
             this.site.set(Some(site));
+            this.shielded
+                .set(!interruptible && may_have_lent(site.reason));
+            this.trimmed.set(false);
             this.parked.set(true);
             self.leave();
             this.site.set(None);
@@ -72,10 +73,10 @@ unsafe impl Host for Worker {
         if budget == 0 || self.slice_is_over() {
             self.yield_now();
         }
-        match self.running().task.get() {
-            // SAFETY: the task is being run, by us.
-            Some(task) if unsafe { task.is_cancelled() } => Err(Cancelled),
-            _ => Ok(()),
+        if self.running().is_cancelled() {
+            Err(Cancelled)
+        } else {
+            Ok(())
         }
     }
 
@@ -88,6 +89,9 @@ unsafe impl Host for Worker {
                 if let Unpacked::Task(task) = item.unpack() {
                     self.run_in_place(task);
                 }
+                // The join is not going to wait, and so not to count against the slice: a loop of
+                // spawns and joins would keep the worker. A cancellation is met at the next wait.
+                let _ = self.checkpoint();
                 true
             }
             Some(item) => {
@@ -101,6 +105,19 @@ unsafe impl Host for Worker {
     fn current(&self) -> Option<RawTask> {
         self.current_task()
     }
+}
+
+/// Whether a wait that cannot be left may be for somebody who uses what the waiting task has lent: the
+/// calls that let closures borrow wait for these reasons. (A destructor that waits while its task
+/// unwinds cannot be left either, but has lent nothing by it.)
+fn may_have_lent(reason: Reason) -> bool {
+    [
+        Reason::SCOPE,
+        Reason::FORK_JOIN,
+        Reason::BLOCKING,
+        Reason::JOIN,
+    ]
+    .contains(&reason)
 }
 
 impl Worker {
@@ -152,6 +169,13 @@ impl Worker {
         if self.home().inbox.has_mail() {
             self.take_mail();
         }
+        if self.to_root.get() {
+            self.ready.push(me);
+            // SAFETY: the root is suspended while a carrier runs. We are in the ring, to be resumed
+            // if the worker runs again.
+            unsafe { self.switch(None) };
+            return;
+        }
         let tasks = (self.tasks_turn() || self.ready.is_empty()) && self.has_own_tasks();
         let next = if tasks {
             self.tasks_first();
@@ -167,9 +191,23 @@ impl Worker {
         self.budget.set(BUDGET);
     }
 
+    /// Whether what runs on this worker was asked to end.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        // SAFETY: the running carrier is alive.
+        self.current
+            .get()
+            .is_some_and(|carrier| unsafe { carrier.as_ref() }.is_cancelled())
+    }
+
     /// The running carrier's user-level token: taken if there is one.
     #[inline]
     pub(crate) fn take_token(&self) -> bool {
-        self.running().token.replace(false)
+        let this = self.running();
+        let taken = this.token.replace(false);
+        if taken && let Some(joiner) = this.joiners.get() {
+            // SAFETY: it lies in a frame of the running stack.
+            unsafe { joiner.as_ref() }.token.set(true);
+        }
+        taken
     }
 }

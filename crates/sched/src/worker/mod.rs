@@ -62,8 +62,6 @@ pub(crate) struct Worker {
     carriers: Cell<Option<NonNull<Carrier>>>,
     fresh: deque::Worker<Item>,
     woken: deque::Worker<Item>,
-    /// The future that was woken last: run next, while the data is hot.
-    lifo: Cell<Option<Task>>,
     lifo_runs: Cell<u32>,
     /// Ready carriers resumed since a queued task had its turn.
     carrier_turns: Cell<u32>,
@@ -137,7 +135,6 @@ impl Worker {
             carriers: Cell::new(None),
             fresh: queues.fresh,
             woken: queues.woken,
-            lifo: Cell::new(None),
             lifo_runs: Cell::new(0),
             carrier_turns: Cell::new(0),
             task_turns: Cell::new(0),
@@ -238,7 +235,7 @@ impl Worker {
     /// Queues a future that was woken on this thread.
     pub(crate) fn push_woken(&self, task: Task) {
         Published::bump(&self.home().published.queued);
-        if let Some(before) = self.lifo.replace(Some(task)) {
+        if let Some(before) = self.home().next_up.replace(task) {
             self.push_behind(before);
         }
     }

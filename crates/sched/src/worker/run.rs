@@ -1,10 +1,12 @@
 //! The loop: what a carrier does when no task is on it, and the root when no carrier is to be had.
 
 use super::{BUDGET, MAX_IDLE, Worker};
-use crate::carrier::{Carrier, Label};
+use crate::carrier::{Carrier, Joiner, Label};
+use crate::foreign;
 use crate::fork_join::Job;
 use crate::home::Published;
 use crate::item::Unpacked;
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::time::Instant;
 use weftwork_core::sync::atomic::Ordering;
@@ -50,7 +52,7 @@ impl Worker {
         loop {
             match self.next_work(true) {
                 Work::Run(task) => self.run_task(this, task),
-                Work::Job(job) => self.run_job(this, job),
+                Work::Job(job) => self.run_job(this, me, job),
                 Work::Resume(next) => self.make_way(this, me, Some(next)),
                 Work::Root => self.make_way(this, me, None),
             }
@@ -112,13 +114,15 @@ impl Worker {
     }
 
     /// Runs the second half of somebody's fork-join.
-    fn run_job(&self, this: &Carrier, job: NonNull<Job>) {
+    fn run_job(&self, this: &Carrier, me: NonNull<Carrier>, job: NonNull<Job>) {
         // SAFETY: it was just taken out of a queue.
         let spawned_at = unsafe { Job::location(job) };
         let label = Label {
             id: u64::MAX,
             spawned_at,
         };
+        // SAFETY: as above; we are the running carrier.
+        this.on_behalf.set(unsafe { Job::settle(job, me) });
         this.label.set(label);
         this.busy.set(true);
         self.budget.set(BUDGET);
@@ -128,6 +132,7 @@ impl Worker {
         // SAFETY: as above.
         unsafe { Job::run(job) };
         this.busy.set(false);
+        this.on_behalf.set(None);
         this.label.set(Label::none());
         published.set_label(Label::none());
     }
@@ -139,22 +144,40 @@ impl Worker {
         };
         // SAFETY: the running carrier is alive.
         let this = unsafe { carrier.as_ref() };
-        let (outer, label) = (this.task.get(), this.label.get());
-        this.task.set(Some(task.raw()));
+        let raw = task.raw();
+        // SAFETY: the task's handle is in our hand, so it is alive.
+        let (id, _, spawned_at) = unsafe { raw.describe() };
+        let joiner = Joiner {
+            task: this.task.replace(Some(raw)),
+            below: this.joiners.get(),
+            token: Cell::new(false),
+        };
+        this.joiners.set(Some(NonNull::from(&joiner)));
+        let label = this.label.replace(Label {
+            id: id.get(),
+            spawned_at,
+        });
+        let published = &self.home().published;
+        published.set_label(this.label.get());
         if self.stopping.get() {
             self.cancel_queued(&task);
         }
         task.run();
-        this.task.set(outer);
+        if joiner.token.get() {
+            this.token.set(true);
+        }
+        this.task.set(joiner.task);
+        this.joiners.set(joiner.below);
         this.label.set(label);
         if self.stopping.get()
-            && let Some(outer) = outer
+            && let Some(outer) = joiner.task
         {
             // A stop that began meanwhile has seen the inner task only.
             // SAFETY: the outer task is being run, on this carrier.
             self.cancel_overlooked(&unsafe { outer.upgrade() });
         }
-        Published::bump(&self.home().published.run);
+        published.set_label(label);
+        Published::bump(&published.run);
     }
 
     /// Runs the worker until it is told to go back to the root or to exit.
@@ -201,10 +224,11 @@ impl Worker {
     fn report_exhaustion(&self, error: &weftwork_fiber::StackError) {
         // Relaxed: once per runtime, by whoever is first.
         if !self.shared.out_of_stacks.swap(true, Ordering::Relaxed) {
-            (self.shared.config.on_warning)(&format!(
+            let text = format!(
                 "no stack for another waiting task ({error}); \
                  tasks that were not started wait until others end"
-            ));
+            );
+            foreign::call(|| (self.shared.config.on_warning)(&text));
         }
     }
 

@@ -38,12 +38,18 @@ impl Worker {
             }
             if tick >= self.next_check.get() {
                 self.check_clock();
-                if start_new && let Some(item) = self.take_injected() {
+                if start_new
+                    && !self.to_root.get()
+                    && let Some(item) = self.take_injected()
+                {
                     return self.found(Work::unpack(item));
                 }
             }
             if self.home().inbox.has_mail() {
                 self.take_mail();
+            }
+            if self.to_root.get() {
+                return Work::Root;
             }
             if let Some(work) = self.own_work(start_new) {
                 return self.found(work);
@@ -103,7 +109,7 @@ impl Worker {
     }
 
     fn next_task(&self) -> Option<Work> {
-        if let Some(task) = self.lifo.take() {
+        if let Some(task) = self.home().next_up.take() {
             let runs = self.lifo_runs.get();
             if runs < LIFO_RUNS {
                 self.lifo_runs.set(runs + 1);
@@ -149,15 +155,8 @@ impl Worker {
     pub(super) fn has_own_tasks(&self) -> bool {
         !self.fresh.is_empty()
             || !self.woken.is_empty()
-            || self.has_lifo()
+            || self.home().next_up.is_some()
             || !self.local.borrow().is_empty()
-    }
-
-    fn has_lifo(&self) -> bool {
-        let task = self.lifo.take();
-        let there = task.is_some();
-        self.lifo.set(task);
-        there
     }
 
     pub(super) fn take_injected(&self) -> Option<Item> {
@@ -251,8 +250,11 @@ impl Worker {
             home.has_local_mail.store(false, Ordering::Relaxed);
             self.local.borrow_mut().extend(mail.drain(..));
         }
-        if self.shared.phase() >= Phase::Stopping {
-            self.begin_stop();
+        match self.shared.phase() {
+            Phase::Running | Phase::Closing => {}
+            Phase::Stopping => self.begin_stop(),
+            // Whatever is left: a task that will not end may be ready again and again.
+            Phase::Exiting => self.leave_loop(),
         }
     }
 }

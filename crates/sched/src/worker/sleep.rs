@@ -4,6 +4,7 @@
 //! queue, announce the sleep in the inbox, wait in the poller until an event, a timer or a wake.
 
 use super::Worker;
+use crate::foreign;
 use crate::home::Published;
 use crate::idle::Woken;
 use std::time::{Duration, Instant};
@@ -17,6 +18,8 @@ const CHECK_MOST: u64 = 2048;
 const CHECK_TARGET: Duration = Duration::from_micros(100);
 /// The least time, in nanoseconds, between two times a worker wakes for timers.
 const TIMER_GAP: u64 = 250_000;
+/// Parked stacks that are looked at for unused pages before the poller is looked at again.
+const SWEEP_BATCH: usize = 256;
 /// How long the root sleeps while no stack is to be had: others may free one without a word.
 const NO_STACK_NAP: Duration = Duration::from_millis(10);
 
@@ -38,6 +41,11 @@ impl Worker {
         self.next_check.set(self.tick.get() + every);
         self.turn(Some(Duration::ZERO));
         self.fire_due();
+        if let Some(Some(deadline)) = self.stop_at.get()
+            && deadline <= now
+        {
+            self.leave_loop();
+        }
     }
 
     /// Waits until there may be something to do.
@@ -62,8 +70,8 @@ impl Worker {
             }
             self.shared.note_quiet();
             Published::bump(&self.home().published.sleeps);
-            if timeout != Some(Duration::ZERO) {
-                self.shrink();
+            if timeout != Some(Duration::ZERO) && self.shrink() {
+                timeout = Some(Duration::ZERO);
             }
             let asleep = &self.home().published.asleep;
             // Relaxed, both: for the monitor's looks.
@@ -99,9 +107,10 @@ impl Worker {
             return;
         };
         let before = self.no_park.replace(true);
-        let turn = self.home().driver.turn(&mut events, timeout);
+        // A waker that panics does so after the others were called.
+        let turn = foreign::call(|| self.home().driver.turn(&mut events, timeout));
         self.no_park.set(before);
-        if let Err(error) = turn {
+        if let Some(Err(error)) = turn {
             // The kernel refuses to wait on a set of our own: nothing sensible is left to do.
             panic!("worker {} cannot poll: {error}", self.index);
         }
@@ -123,7 +132,7 @@ impl Worker {
             self.fired_at.set(now);
             let before = self.no_park.replace(true);
             for waker in due.drain(..) {
-                waker.wake();
+                foreign::call(|| waker.wake());
             }
             self.no_park.set(before);
         }
@@ -142,8 +151,33 @@ impl Worker {
         false
     }
 
-    /// Before a sleep: gives surplus idle carriers back.
-    fn shrink(&self) {
+    /// Before a sleep: gives surplus idle carriers back, and what the monitor asks for. True: there is
+    /// more to give back, so the sleep is to be short.
+    fn shrink(&self) -> bool {
         self.retire_idle(super::MAX_IDLE / 2);
+        let sweep = &self.home().sweep;
+        // Relaxed, both: ordered by the kick that comes with it; cleared by this thread alone.
+        if !sweep.load(Ordering::Relaxed) {
+            return false;
+        }
+        let more = self.trim_parked();
+        sweep.store(more, Ordering::Relaxed);
+        more
+    }
+
+    /// Gives unused pages of some parked stacks back. True: there are more.
+    fn trim_parked(&self) -> bool {
+        let mut batch = Vec::with_capacity(SWEEP_BATCH);
+        self.each_carrier(|carrier| {
+            if batch.len() < SWEEP_BATCH && carrier.parked.get() && !carrier.trimmed.replace(true) {
+                batch.push(std::ptr::from_ref(carrier));
+            }
+        });
+        for carrier in &batch {
+            // SAFETY: it is parked, hence alive and switched away, and this is its worker's thread,
+            // which does nothing else meanwhile.
+            unsafe { (**carrier).trim() };
+        }
+        batch.len() == SWEEP_BATCH
     }
 }

@@ -86,6 +86,16 @@ impl Worker {
                 // SAFETY: a task on a carrier is being run, hence alive.
                 tasks.push((unsafe { task.upgrade() }, site));
             }
+            let mut below = carrier.joiners.get();
+            while let Some(joiner) = below {
+                // SAFETY: it lies in a frame of a stack that does not run now, or runs us.
+                let joiner = unsafe { joiner.as_ref() };
+                if let Some(task) = joiner.task {
+                    // SAFETY: as above.
+                    tasks.push((unsafe { task.upgrade() }, None));
+                }
+                below = joiner.below;
+            }
         });
         // Cancelling calls wakers, which may change the list of carriers: hence in a second step.
         for (task, site) in &tasks {
@@ -128,13 +138,31 @@ impl Worker {
         self.shared.phase() == Phase::Exiting
     }
 
+    /// Whether a task that would not end is still on one of this worker's stacks.
+    pub(crate) fn has_left_behind(&self) -> bool {
+        let mut any = false;
+        self.each_carrier(|carrier| any |= carrier.busy.get());
+        any
+    }
+
+    /// Whether a task waits for something that may be using what it has lent: a scope's children, the
+    /// other half of a fork-join, a closure in the blocking pool.
+    pub(crate) fn has_lent(&self) -> bool {
+        let mut any = false;
+        self.each_carrier(|carrier| {
+            any |= carrier.busy.get() && carrier.parked.get() && carrier.shielded.get();
+        });
+        any
+    }
+
     /// Drops what is still queued, after the loop has ended for good, and ends the idle carriers.
     /// Carriers with tasks that would not end are left as they are, and leaked on purpose.
     pub(crate) fn clear(&self) {
         loop {
             let item = self.fresh.pop().or_else(|| self.woken.pop());
             let task = self
-                .lifo
+                .home()
+                .next_up
                 .take()
                 .or_else(|| self.local.borrow_mut().pop_front());
             if item.is_none() && task.is_none() {
