@@ -3,6 +3,10 @@
 //! A thread's keep-alive is over at once here, whenever the others let it be (see the door), or never.
 
 #![cfg(weftwork_loom)]
+#![allow(
+    clippy::disallowed_types,
+    reason = "the list of threads is outside of the model"
+)]
 
 mod models;
 
