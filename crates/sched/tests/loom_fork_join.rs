@@ -4,6 +4,10 @@
 //! forker has seen the latch open, the carrier lives as long as somebody holds a reference.
 
 #![cfg(weftwork_loom)]
+#![allow(
+    clippy::arc_with_non_send_sync,
+    reason = "the threads of a model share what the protocol under test lets them share"
+)]
 
 mod models;
 
