@@ -186,12 +186,32 @@ impl Carrier {
         self.task.get().or(self.on_behalf.get())
     }
 
-    /// Whether what runs on the carrier was asked to end.
+    /// Whether what runs on the carrier was asked to end, or a task that waits for it on the same
+    /// stack: that one can only end after it.
     #[inline]
     pub(crate) fn is_cancelled(&self) -> bool {
-        // SAFETY: alive: it is being run here, or its fork waits for what runs here.
-        self.obeys()
-            .is_some_and(|task| unsafe { task.is_cancelled() })
+        let mut any = match self.obeys() {
+            // SAFETY: alive: it is being run here, or its fork waits for what runs here.
+            Some(task) => unsafe { task.is_cancelled() },
+            None => false,
+        };
+        // SAFETY: alive: it is being run here, below what runs now.
+        self.each_joiner(|task| any |= unsafe { task.is_cancelled() });
+        any
+    }
+
+    /// Calls `f` with the tasks that wait, on this stack, for the end of the one that runs.
+    #[inline]
+    pub(crate) fn each_joiner(&self, mut f: impl FnMut(RawTask)) {
+        let mut below = self.joiners.get();
+        while let Some(joiner) = below {
+            // SAFETY: it lies in a frame of this stack that is below what runs, or is parked, now.
+            let joiner = unsafe { joiner.as_ref() };
+            if let Some(task) = joiner.task {
+                f(task);
+            }
+            below = joiner.below;
+        }
     }
 
     /// Gives the pages back that a parked carrier has used before and does not use now.

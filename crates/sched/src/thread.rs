@@ -159,6 +159,13 @@ pub fn park() {
 #[inline]
 fn park_green(worker: &Worker, site: Site) {
     let interruptible = cfg!(panic = "unwind") && !std::thread::panicking();
+    if worker.take_token() {
+        // A task that finds a token every time must not keep the worker.
+        if worker.checkpoint().is_err() && interruptible {
+            wait::cancel::unwind();
+        }
+        return;
+    }
     while !worker.take_token() {
         if worker.park(site, None, interruptible).is_err() {
             // A task that catches this and parks again must not keep the worker.

@@ -55,7 +55,9 @@ impl<T> JoinHandle<T> {
 
     /// Waits until the task ends and returns its output.
     ///
-    /// A task that nobody has started and that the calling worker would run next is run in place.
+    /// A task that nobody has started and that the calling worker would run next is run in place, on
+    /// the caller's stack. If the caller is cancelled while that lasts, the task is too, because the
+    /// caller cannot end before it.
     /// If the calling task is cancelled it unwinds from here, which detaches the joined one.
     ///
     /// # Errors
@@ -79,7 +81,10 @@ impl<T> JoinHandle<T> {
     pub fn join(mut self) -> Result<T, JoinError> {
         if !self.header().state.is_complete() {
             let raw = RawTask(self.header);
-            host::with(|host| host.is_some_and(|host| host.run_if_next(raw)));
+            if host::with(|host| host.is_some_and(|host| host.run_if_next(raw))) {
+                // That was a wait: a cancellation of the caller ends it here.
+                wait::checkpoint();
+            }
         }
         if self.header().state.is_complete() {
             // SAFETY: complete, and the handle is given up after this.

@@ -41,6 +41,8 @@ unsafe impl Host for Worker {
             // SAFETY: the task is being run, by us.
             unsafe { task.set_runner(this.waker()) };
         }
+        // SAFETY: the tasks below are being run, by us.
+        this.each_joiner(|task| unsafe { task.set_runner(this.waker()) });
         if interruptible && this.is_cancelled() {
             return Err(Cancelled);
         }

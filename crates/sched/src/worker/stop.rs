@@ -86,16 +86,8 @@ impl Worker {
                 // SAFETY: a task on a carrier is being run, hence alive.
                 tasks.push((unsafe { task.upgrade() }, site));
             }
-            let mut below = carrier.joiners.get();
-            while let Some(joiner) = below {
-                // SAFETY: it lies in a frame of a stack that does not run now, or runs us.
-                let joiner = unsafe { joiner.as_ref() };
-                if let Some(task) = joiner.task {
-                    // SAFETY: as above.
-                    tasks.push((unsafe { task.upgrade() }, None));
-                }
-                below = joiner.below;
-            }
+            // SAFETY: as above.
+            carrier.each_joiner(|task| tasks.push((unsafe { task.upgrade() }, None)));
         });
         // Cancelling calls wakers, which may change the list of carriers: hence in a second step.
         for (task, site) in &tasks {
