@@ -91,9 +91,6 @@ unsafe impl Host for Worker {
                 if let Unpacked::Task(task) = item.unpack() {
                     self.run_in_place(task);
                 }
-                // The join is not going to wait, and so not to count against the slice: a loop of
-                // spawns and joins would keep the worker. A cancellation is met at the next wait.
-                let _ = self.checkpoint();
                 true
             }
             Some(item) => {
