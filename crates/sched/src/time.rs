@@ -11,7 +11,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::panic::{Location, resume_unwind};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use weftwork_core::sync::Arc;
 use weftwork_core::task::{self, Meta};
@@ -114,7 +114,6 @@ struct Armed {
     shared: Arc<Shared>,
     home: usize,
     key: TimerKey,
-    waker: Waker,
 }
 
 /// Waits for `duration`, as a future. A duration without end is never ready.
@@ -168,18 +167,12 @@ impl Future for Sleep {
             return Poll::Pending;
         };
         if deadline <= Instant::now() {
-            self.disarm();
+            // The timer has fired, or does at its worker's next look, and then wakes for nothing.
+            self.armed = None;
             return Poll::Ready(());
         }
-        if let Some(armed) = &self.armed
-            && armed.waker.will_wake(context.waker())
-            && armed.shared.homes[armed.home]
-                .wheel
-                .lock()
-                .is_armed(armed.key)
-        {
-            return Poll::Pending;
-        }
+        // Polled again before its time: by another task perhaps, or on another worker. The old timer
+        // goes, rather than that every sleep keeps a waker to compare.
         self.disarm();
         let waker = context.waker();
         let armed = worker::with(|worker| {
@@ -194,12 +187,7 @@ impl Future for Sleep {
             if earlier && worker.is_none() {
                 shared.homes[home].kick();
             }
-            Armed {
-                shared,
-                home,
-                key,
-                waker: waker.clone(),
-            }
+            Armed { shared, home, key }
         });
         self.armed = Some(armed);
         Poll::Pending

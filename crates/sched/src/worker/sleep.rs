@@ -17,7 +17,7 @@ const CHECK_MOST: u64 = 2048;
 /// How long a busy worker goes without a look at its poller and timers, about.
 const CHECK_TARGET: Duration = Duration::from_micros(100);
 /// The least time, in nanoseconds, between two times a worker wakes for timers.
-const TIMER_GAP: u64 = 250_000;
+const TIMER_GAP: u64 = 500_000;
 /// Parked stacks that are looked at for unused pages before the poller is looked at again.
 const SWEEP_BATCH: usize = 256;
 /// How long the root sleeps while no stack is to be had: others may free one without a word.
