@@ -233,6 +233,20 @@ pub(crate) const BARS: &[Bar] = &[
         Limit::TimesLeast(0.7, &["tokio"]),
     ),
     bar(Bench::Timer, 1, Metric::LateP99Us, Limit::Fixed(2000.0)),
+    // The same with futures as sleepers, which is what the peer's are.
+    Bar {
+        ours: "weftwork-async",
+        ..bar(
+            Bench::Timer,
+            1,
+            Metric::NsPerOp,
+            Limit::TimesLeast(0.7, &["tokio"]),
+        )
+    },
+    Bar {
+        ours: "weftwork-async",
+        ..bar(Bench::Timer, 1, Metric::LateP99Us, Limit::Fixed(2000.0))
+    },
     // Plain blocking code must serve as fast as the best event loop, and as evenly.
     echo(1, 50, Metric::OpsPerS, Limit::TimesGreatest(1.0, EPOLL)),
     echo(1, 50, Metric::P99Us, Limit::TimesLeast(1.0, EPOLL)),

@@ -1,7 +1,8 @@
 //! The workloads on Weftwork.
 //!
-//! Peers: `weftwork` and, for fork-join, `weftwork-join`. What is called of the runtime is imported
-//! here, so that this file is the boundary: the others use the names below.
+//! Peers: `weftwork`; for fork-join `weftwork-join`; for timers of futures `weftwork-async`. What is
+//! called of the runtime is imported here, so that this file is the boundary: the others use the
+//! names below.
 
 mod cpu;
 mod echo;
@@ -12,7 +13,8 @@ mod timer;
 
 pub(crate) use weftwork_net::{TcpListener, TcpStream};
 pub(crate) use weftwork_sched::{
-    JoinHandle, Runtime, Thread, current, join, park, sleep, spawn, yield_now,
+    JoinHandle, Runtime, Thread, current, join, park, sleep, sleep_async, spawn, spawn_async,
+    yield_now,
 };
 
 use crate::cli::Run;
@@ -27,6 +29,7 @@ pub(crate) const ENTRIES: &[Entry] = &[
     Entry::measure(Bench::CpuFib, "weftwork", cpu::fib_by_spawn),
     Entry::measure(Bench::CpuFib, "weftwork-join", cpu::fib_by_join),
     Entry::measure(Bench::Timer, "weftwork", timer::timer),
+    Entry::measure(Bench::Timer, "weftwork-async", timer::timer_async),
     Entry::measure(Bench::Idle, "weftwork", timer::idle),
     Entry::measure(Bench::WakeLatency, "weftwork", latency::wake),
     Entry::measure(Bench::StealLatency, "weftwork", latency::steal),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{drive, runtime, sleep, spawn};
+use super::{JoinHandle, drive, runtime, sleep, sleep_async, spawn, spawn_async};
 use crate::cli::Run;
 use crate::measure::{self, Measurement};
 use crate::process::{cpu_time, voluntary_switches};
@@ -14,15 +14,30 @@ fn sleep_and_tell_lateness(duration: Duration) -> u64 {
     Instant::now().saturating_duration_since(due).as_nanos() as u64
 }
 
+/// Green threads as sleepers.
 pub(super) fn timer(run: &Run) -> Measurement {
+    sleepers(run, |duration| {
+        spawn(move || sleep_and_tell_lateness(duration))
+    })
+}
+
+/// Futures as sleepers.
+pub(super) fn timer_async(run: &Run) -> Measurement {
+    sleepers(run, |duration| {
+        spawn_async(async move {
+            let due = Instant::now() + duration;
+            sleep_async(duration).await;
+            Instant::now().saturating_duration_since(due).as_nanos() as u64
+        })
+    })
+}
+
+fn sleepers(run: &Run, sleeper: fn(Duration) -> JoinHandle<u64>) -> Measurement {
     let (n, span_ms) = (run.n_or(100_000), run.span_ms);
     let cpu = cpu_time();
     let (wall, late) = drive(run, move || {
         let start = Instant::now();
-        let handles: Vec<_> = Sleeps::new(span_ms)
-            .take(n as usize)
-            .map(|duration| spawn(move || sleep_and_tell_lateness(duration)))
-            .collect();
+        let handles: Vec<_> = Sleeps::new(span_ms).take(n as usize).map(sleeper).collect();
         let late: Vec<u64> = handles
             .into_iter()
             .map(|handle| handle.join().unwrap())
