@@ -300,3 +300,30 @@ fn a_local_runtime_takes_tasks_from_other_threads_while_it_runs() {
         assert!(rt.shutdown(Duration::from_secs(30)).is_clean());
     });
 }
+
+/// A socket belongs to no runtime: what it registered with one that has ended, it registers anew.
+#[test]
+fn a_stream_goes_on_in_another_runtime_when_its_own_has_ended() {
+    use std::io::{Read, Write};
+    with_watchdog(Duration::from_secs(60), || {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = weftwork::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let near = std::sync::Arc::new(near);
+        let (mut far, _) = listener.accept().unwrap();
+        for round in 0..3_u8 {
+            let rt = Runtime::builder().workers(1).build().unwrap();
+            let stream = near.clone();
+            let reader = rt.spawn(move || {
+                let mut byte = [0];
+                (&*stream).read_exact(&mut byte).unwrap();
+                byte[0]
+            });
+            // Written only when the reader has parked for it.
+            while rt.stats().switches == 0 {
+                std::thread::yield_now();
+            }
+            far.write_all(&[round]).unwrap();
+            assert_eq!(reader.join().unwrap(), round);
+        }
+    });
+}

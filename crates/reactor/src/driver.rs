@@ -96,6 +96,8 @@ struct Registry {
     registered: u64,
     deregistered: u64,
     rebuilds: u64,
+    /// Nobody will call `turn` any more.
+    closed: bool,
 }
 
 impl Driver {
@@ -133,10 +135,17 @@ impl Driver {
     ///
     /// `AlreadyExists` if `fd` is registered here, `PermissionDenied` if it is always ready and
     /// cannot be polled (a regular file), `OutOfMemory` beyond 8,388,608 registrations,
-    /// `Unsupported` in a forked child, and the system's errors. Nothing is registered then.
+    /// `ConnectionAborted` after [`close`](Self::close), `Unsupported` in a forked child, and the
+    /// system's errors. Nothing is registered then.
     pub fn register(self: &Arc<Self>, fd: RawFd, interest: Interest) -> io::Result<Registration> {
         self.poller.check_process()?;
         let mut registry = self.registry.lock();
+        if registry.closed {
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "the driver was closed: its runtime has ended",
+            ));
+        }
         let index = registry.take()?;
         let slot = self.table.get_or_make(index);
         let generation = slot.open(fd, interest);
@@ -150,6 +159,28 @@ impl Driver {
         registry.registered += 1;
         drop(registry);
         Ok(Registration::new(Arc::clone(self), token))
+    }
+
+    /// Ends waiting on all registrations for good, as
+    /// [`Registration::shutdown_waiters`] does on one, and refuses new ones.
+    ///
+    /// For an owner that will not call [`turn`](Self::turn) any more: who holds a registration learns
+    /// that its events come no longer, and may register the descriptor with another driver. Closing
+    /// again does nothing. Registrations stay valid, and are dropped as ever.
+    pub fn close(&self) {
+        let mut wakers = Vec::new();
+        let mut registry = self.registry.lock();
+        registry.closed = true;
+        for index in 0..registry.used {
+            // A slot that was given out exists; a free one has no tenant.
+            if let Some(slot) = self.table.get(index)
+                && let Some((_, _, generation)) = slot.tenant()
+            {
+                slot.shut_down(generation, &mut wakers);
+            }
+        }
+        drop(registry);
+        wake_all(&mut wakers);
     }
 
     /// Ends a registration, if it has not ended yet, and wakes who waits on it.

@@ -561,3 +561,38 @@ fn data_flows_both_ways_at_once_while_helpers_take_turns_beside_the_owner() {
         });
     });
 }
+
+#[test]
+fn closing_the_driver_ends_every_wait_and_refuses_registrations() {
+    with_watchdog(Duration::from_secs(60), || {
+        let One {
+            driver,
+            registration,
+            near,
+            far,
+            ..
+        } = One::new();
+        let (bell, waker) = Bell::new();
+        let mut readable = registration.readiness(R);
+        let mut context = Context::from_waker(&waker);
+        assert!(Pin::new(&mut readable).poll(&mut context).is_pending());
+        driver.close();
+        assert_eq!(bell.rings(), 1);
+        let Poll::Ready(ready) = Pin::new(&mut readable).poll(&mut context) else {
+            panic!("the wait goes on");
+        };
+        assert!(ready.is_shut_down());
+        assert_eq!(
+            ready.check().unwrap_err().kind(),
+            ErrorKind::ConnectionAborted
+        );
+        let refused = driver.register(far.as_raw_fd(), Interest::DUPLEX);
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionAborted);
+        driver.close();
+        // The descriptor is free for another driver once its registration is gone, or before.
+        drop(readable);
+        drop(registration);
+        let other = Arc::new(Driver::new().unwrap());
+        drop(other.register(near.as_raw_fd(), Interest::DUPLEX).unwrap());
+    });
+}

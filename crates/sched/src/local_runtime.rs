@@ -150,6 +150,7 @@ impl LocalRuntime {
             self.worker.clear();
         }
         shutdown::discard_queue(shared);
+        shutdown::close_drivers(shared);
         if abandoned != 0 {
             shared.suspended.leak_all();
         }

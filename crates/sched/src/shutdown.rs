@@ -104,6 +104,7 @@ pub(crate) fn run(
         }
     }
     discard_queue(shared);
+    close_drivers(shared);
     if abandoned != 0 {
         shared.suspended.leak_all();
     }
@@ -117,6 +118,14 @@ pub(crate) fn run(
 pub(crate) fn cancel_everything(shared: &Shared) {
     shared.set_phase(Phase::Stopping);
     shared.suspended.cancel_all();
+}
+
+/// Tells everybody who still waits for a descriptor here that its events come no longer: sockets may
+/// outlive the runtime, and then register elsewhere.
+pub(crate) fn close_drivers(shared: &Shared) {
+    for home in &shared.homes {
+        home.driver.close();
+    }
 }
 
 /// Drops what arrived in the injector after the workers had left.
