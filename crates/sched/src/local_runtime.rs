@@ -132,7 +132,7 @@ impl LocalRuntime {
         let shared = &self.handle.shared;
         shared.set_phase(Phase::Closing);
         self.run_until_quiet(grace);
-        if shared.live() != 0 {
+        if !shutdown::is_quiet(shared) {
             shutdown::cancel_everything(shared);
             self.run_until_quiet(shared.config.unwind_limit);
             // Nobody but this thread can keep its thread-locals alive for those they were lent to.
@@ -140,7 +140,10 @@ impl LocalRuntime {
                 self.run_until_quiet(LENT_LOOK);
             }
         }
-        let abandoned = shared.unended();
+        let abandoned = match shutdown::is_quiet(shared) {
+            true => 0,
+            false => shared.unended(),
+        };
         shared.set_phase(Phase::Exiting);
         shared.blocking.close();
         let _ = monitor.join();

@@ -82,11 +82,12 @@ pub(crate) fn run(
 ) -> ShutdownReport {
     let started = threads.len();
     shared.set_phase(Phase::Closing);
-    if !quiet_within(shared, grace) {
+    let quiet = quiet_within(shared, grace) || {
         cancel_everything(shared);
-        quiet_within(shared, shared.config.unwind_limit);
-    }
-    let abandoned = shared.unended();
+        quiet_within(shared, shared.config.unwind_limit)
+    };
+    // Asked only if tasks are left: a spawn that is being refused just now counts for a moment.
+    let abandoned = if quiet { 0 } else { shared.unended() };
     shared.set_phase(Phase::Exiting);
     shared.blocking.close();
     // The monitor is not counted among the exited; it never runs tasks, and is joined below.
@@ -118,6 +119,17 @@ pub(crate) fn run(
 pub(crate) fn cancel_everything(shared: &Shared) {
     shared.set_phase(Phase::Stopping);
     shared.suspended.cancel_all();
+}
+
+/// Whether no task is left. Asked more than once: a spawn that is being refused counts for a moment.
+pub(crate) fn is_quiet(shared: &Shared) -> bool {
+    (0..64).any(|_| {
+        let quiet = shared.live() == 0;
+        if !quiet {
+            thread::yield_now();
+        }
+        quiet
+    })
 }
 
 /// Tells everybody who still waits for a descriptor here that its events come no longer: sockets may
