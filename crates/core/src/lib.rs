@@ -20,12 +20,14 @@
 #[cfg(weftwork_canary)]
 #[doc(hidden)]
 pub mod canary;
+pub mod event;
 pub mod host;
 pub mod spawn;
 pub mod sync;
 pub mod task;
 pub mod wait;
 
+pub use event::Event;
 pub use spawn::{Refused, Spawn};
 pub use task::{JoinError, JoinHandle, Task, TaskId};
 pub use wait::{Cancelled, Reason, TimedOut, block_on};

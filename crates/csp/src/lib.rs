@@ -1,0 +1,1 @@
+//! CSP channels with select, for OS threads, green threads and futures alike.
