@@ -17,6 +17,7 @@
 pub mod cancel;
 mod local;
 mod parker;
+pub mod queue;
 mod reason;
 
 pub use cancel::Cancelled;
