@@ -25,6 +25,8 @@ pub mod host;
 pub mod spawn;
 pub mod sync;
 pub mod task;
+#[cfg(not(weftwork_loom))]
+pub mod timer;
 pub mod wait;
 
 pub use event::Event;
