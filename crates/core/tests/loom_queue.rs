@@ -27,6 +27,7 @@ macro_rules! weaken {
 struct Permits(usize);
 
 impl Line for Permits {
+    type Shared = ();
     type Ask = ();
     type Token = ();
     fn left(_: &mut Locked<'_, Self>, _: Lane) {}
@@ -159,6 +160,7 @@ fn notify_all_against_joining_serves_whoever_saw_the_old_state() {
     /// Whether the news is out.
     struct News(bool);
     impl Line for News {
+        type Shared = ();
         type Ask = ();
         type Token = ();
         fn left(_: &mut Locked<'_, Self>, _: Lane) {}

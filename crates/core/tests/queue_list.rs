@@ -19,6 +19,7 @@ struct Numbers {
 }
 
 impl Line for Numbers {
+    type Shared = ();
     type Ask = u32;
     type Token = u32;
     fn left(queue: &mut Locked<'_, Self>, lane: Lane) {

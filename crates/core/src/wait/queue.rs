@@ -44,6 +44,8 @@ pub enum Lane {
 /// Both methods run while the queue is locked and may serve other waiters; they must not wait, nor
 /// run code of the user's.
 pub trait Line: Sized {
+    /// What is beside the lock and is used without it, such as an atomic word; `()` for nothing.
+    type Shared: Sync;
     /// What a waiter says about itself when it joins, such as how much it wants.
     type Ask: Send;
     /// What a served waiter is given.
@@ -68,6 +70,7 @@ pub trait Line: Sized {
 /// struct Open(bool);
 ///
 /// impl Line for Open {
+///     type Shared = ();
 ///     type Ask = ();
 ///     type Token = ();
 ///     fn left(_: &mut Locked<'_, Self>, _: Lane) {}
@@ -89,6 +92,7 @@ pub trait Line: Sized {
 /// guest.join().unwrap();
 /// ```
 pub struct WaitQueue<S: Line> {
+    shared: S::Shared,
     inner: Mutex<Inner<S>>,
 }
 
@@ -97,11 +101,26 @@ struct Inner<S: Line> {
     state: S,
 }
 
-impl<S: Line> WaitQueue<S> {
+impl<S: Line<Shared = ()>> WaitQueue<S> {
     /// Makes a queue that nobody waits in.
     #[cfg(not(weftwork_loom))]
     pub const fn new(state: S) -> Self {
+        WaitQueue::with_shared((), state)
+    }
+
+    /// Makes a queue that nobody waits in.
+    #[cfg(weftwork_loom)]
+    pub fn new(state: S) -> Self {
+        WaitQueue::with_shared((), state)
+    }
+}
+
+impl<S: Line> WaitQueue<S> {
+    /// Makes a queue that nobody waits in, with something beside its lock.
+    #[cfg(not(weftwork_loom))]
+    pub const fn with_shared(shared: S::Shared, state: S) -> Self {
         WaitQueue {
+            shared,
             inner: Mutex::new(Inner {
                 lists: Lists::new(),
                 state,
@@ -109,15 +128,22 @@ impl<S: Line> WaitQueue<S> {
         }
     }
 
-    /// Makes a queue that nobody waits in.
+    /// Makes a queue that nobody waits in, with something beside its lock.
     #[cfg(weftwork_loom)]
-    pub fn new(state: S) -> Self {
+    pub fn with_shared(shared: S::Shared, state: S) -> Self {
         WaitQueue {
+            shared,
             inner: Mutex::new(Inner {
                 lists: Lists::new(),
                 state,
             }),
         }
+    }
+
+    /// What is beside the lock.
+    #[inline]
+    pub fn shared(&self) -> &S::Shared {
+        &self.shared
     }
 
     /// Locks the queue. What is done under the lock must be short and must not wait.
@@ -137,7 +163,7 @@ impl<S: Line> fmt::Debug for WaitQueue<S> {
     }
 }
 
-impl<S: Line + Default> Default for WaitQueue<S> {
+impl<S: Line<Shared = ()> + Default> Default for WaitQueue<S> {
     fn default() -> Self {
         WaitQueue::new(S::default())
     }
@@ -154,7 +180,13 @@ pub struct Locked<'q, S: Line> {
     queue: &'q WaitQueue<S>,
 }
 
-impl<S: Line> Locked<'_, S> {
+impl<'q, S: Line> Locked<'q, S> {
+    /// What is beside the lock.
+    #[must_use]
+    pub fn shared(&self) -> &'q S::Shared {
+        &self.queue.shared
+    }
+
     /// Puts `waiter` behind all others of its lane. Its waker must have been set: see
     /// [`Waiter::set_waker`].
     ///

@@ -18,6 +18,38 @@ use std::task::{Context, Poll, Waker};
 /// was given and did not take goes to [`Line::returned`].
 ///
 /// It may wait again after it took its token.
+///
+/// ```
+/// use std::pin::pin;
+/// use std::task::{Context, Poll, Waker};
+/// use weftwork_core::wait::queue::{Lane, Line, Locked, WaitQueue, Waiter};
+///
+/// /// Permits that are free.
+/// struct Permits(u32);
+///
+/// impl Line for Permits {
+///     type Shared = ();
+///     type Ask = ();
+///     type Token = ();
+///     fn left(_: &mut Locked<'_, Self>, _: Lane) {}
+///     fn returned(permits: &mut Locked<'_, Self>, (): ()) {
+///         if permits.notify(Lane::First, ()).is_err() {
+///             permits.0 += 1;
+///         }
+///     }
+/// }
+///
+/// let queue = WaitQueue::new(Permits(0));
+/// let mut context = Context::from_waker(Waker::noop());
+/// let mut waiter = pin!(Waiter::new(&queue, ()));
+/// let take = |permits: &mut Locked<'_, Permits>| {
+///     permits.0 = permits.0.checked_sub(1)?;
+///     Some(())
+/// };
+/// assert!(waiter.as_mut().poll_or(&mut context, take).is_pending());
+/// queue.lock().notify(Lane::First, ()).unwrap();
+/// assert_eq!(waiter.poll(&mut context), Poll::Ready(()));
+/// ```
 pub struct Waiter<'q, S: Line> {
     node: Node<S::Ask, S::Token>,
     /// Valid for as long as this lives: borrowed for `'q`, or kept by `keep`.
@@ -30,7 +62,7 @@ pub struct Waiter<'q, S: Line> {
 }
 
 // SAFETY: what takes the automatic impl away is the pointer, which is used as a shared reference to
-// the queue; that is `Sync` if its state is `Send`.
+// the queue; that is `Sync` if its state is `Send` and what is beside the lock is `Sync`, as `Line` wants.
 unsafe impl<S: Line + Send> Send for Waiter<'_, S> {}
 // SAFETY: as above.
 unsafe impl<S: Line + Send> Sync for Waiter<'_, S> {}
