@@ -1,1 +1,3 @@
 //! CSP channels with select, for OS threads, green threads and futures alike.
+
+pub mod oneshot;
