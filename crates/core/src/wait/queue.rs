@@ -223,6 +223,12 @@ impl<'q, S: Line> Locked<'q, S> {
         self.get().lists.is_empty(lane)
     }
 
+    /// Whether at least two wait in `lane`: somebody is left when one has been served.
+    #[must_use]
+    pub fn has_two(&self, lane: Lane) -> bool {
+        self.get().lists.has_two(lane)
+    }
+
     /// What the first waiter of `lane` asks for.
     #[must_use]
     pub fn front(&self, lane: Lane) -> Option<&S::Ask> {

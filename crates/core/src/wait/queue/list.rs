@@ -138,6 +138,14 @@ impl<A, T> Lists<A, T> {
         self.heads[lane as usize].is_none()
     }
 
+    /// Whether at least two nodes are in `lane`.
+    pub(super) fn has_two(&self, lane: Lane) -> bool {
+        self.heads[lane as usize].is_some_and(|head| {
+            // SAFETY: the node is in the list: valid (3), and the caller's (2).
+            unsafe { body(head, |body| body.next != Some(head)) }
+        })
+    }
+
     /// The number that the next one to join will have.
     pub(super) fn next_number(&self) -> u64 {
         self.next_number
