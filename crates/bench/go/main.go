@@ -19,14 +19,19 @@ func main() {
 	a := parse()
 	runtime.GOMAXPROCS(a.number("workers", 1))
 	benches := map[string]func(flags){
-		"switch":     yieldRoundTrips,
-		"spawn_join": spawnJoin,
-		"parked":     parked,
-		"pingpong":   pingpong,
-		"skynet":     skynet,
-		"cpu_fib":    cpuFib,
-		"timer":      timer,
-		"echo":       echo,
+		"switch":       yieldRoundTrips,
+		"spawn_join":   spawnJoin,
+		"parked":       parked,
+		"pingpong":     pingpong,
+		"mpmc":         mpmc,
+		"mpsc":         mpsc,
+		"select":       selectOfFour,
+		"idle_waiters": idleWaiters,
+		"mutex":        mutex,
+		"skynet":       skynet,
+		"cpu_fib":      cpuFib,
+		"timer":        timer,
+		"echo":         echo,
 	}
 	run, known := benches[a.bench]
 	if !known {
@@ -88,11 +93,16 @@ type figure struct {
 // report prints the JSON line of ops operations that took elapsed.
 func report(a flags, n, ops int, elapsed time.Duration, more ...figure) {
 	ns := float64(elapsed.Nanoseconds())
-	line := fmt.Sprintf(
-		`{"bench":"%s","peer":"go","lang":"go","workers":%d,"n":%d,"ns_per_op":%.4f,"ops_per_s":%.4f`,
-		a.bench, a.number("workers", 1), n, ns/float64(ops), float64(ops)*1e9/ns)
-	more = append(more, figure{"peak_rss_mib", statusKiB("VmHWM:") / 1024})
-	for _, f := range more {
+	timed := []figure{{"ns_per_op", ns / float64(ops)}, {"ops_per_s", float64(ops) * 1e9 / ns}}
+	reportUntimed(a, n, append(timed, more...)...)
+}
+
+// reportUntimed prints the JSON line of a run whose time is not what is measured.
+func reportUntimed(a flags, n int, figures ...figure) {
+	line := fmt.Sprintf(`{"bench":"%s","peer":"go","lang":"go","workers":%d,"n":%d`,
+		a.bench, a.number("workers", 1), n)
+	figures = append(figures, figure{"peak_rss_mib", statusKiB("VmHWM:") / 1024})
+	for _, f := range figures {
 		if f.value == math.Trunc(f.value) {
 			line += fmt.Sprintf(`,"%s":%.0f`, f.key, f.value)
 		} else {

@@ -90,30 +90,6 @@ func parked(a flags) {
 		figure{"spawn_ns_per_op", float64(spawn.Nanoseconds()) / float64(n)})
 }
 
-// pingpong: two goroutines exchange values over two channels; capacity 0 is a rendezvous.
-func pingpong(a flags) {
-	n, capacity := a.number("n", 1_000_000), a.number("cap", 0)
-	there, back := make(chan uint64, capacity), make(chan uint64, capacity)
-	var done sync.WaitGroup
-	done.Add(2)
-	start := time.Now()
-	go func() {
-		for i := 0; i < n; i++ {
-			back <- <-there
-		}
-		done.Done()
-	}()
-	go func() {
-		for i := 0; i < n; i++ {
-			there <- uint64(i)
-			check(<-back == uint64(i), "pingpong")
-		}
-		done.Done()
-	}()
-	done.Wait()
-	report(a, n, n, time.Since(start), figure{"cap", float64(capacity)})
-}
-
 func sky(out chan<- uint64, first, leaves uint64) {
 	if leaves == 1 {
 		out <- first
@@ -194,7 +170,7 @@ func (s *sleeps) next(span uint64) time.Duration {
 
 // timer: n goroutines sleep for a time between 0 and span_ms; CPU time per timer, and lateness.
 func timer(a flags) {
-	n, span := a.number("n", 100_000), a.number("span_ms", 1000)
+	n, span := a.number("n", 100_000), a.number("span-ms", 1000)
 	sequence := sleeps(0x9E3779B97F4A7C15)
 	late := make([]int64, n)
 	var done sync.WaitGroup

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::registry::Bench;
+use crate::setting::Capacity;
 
 /// Benchmarks of Weftwork and of its peers.
 #[derive(Debug, Parser)]
@@ -44,13 +45,23 @@ pub(crate) struct Run {
     /// Number of operations, tasks, leaves or timers; `k` and `m` multiply.
     #[arg(long, value_parser = count)]
     pub(crate) n: Option<u64>,
-    /// `pingpong`: capacity of the two channels.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) cap: usize,
+    /// Benches of channels: their capacity, or -1 for channels without bound.
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) cap: Option<Capacity>,
+    /// `mpmc`, `mpsc`, `fan_in`: tasks that send.
+    #[arg(long, value_parser = positive)]
+    pub(crate) producers: Option<usize>,
+    /// `mpmc`: tasks that receive.
+    #[arg(long, value_parser = positive)]
+    pub(crate) consumers: Option<usize>,
+    /// `mutex`: tasks that take the lock.
+    #[arg(long, value_parser = positive)]
+    pub(crate) tasks: Option<usize>,
     /// `cpu_fib`: which Fibonacci number.
     #[arg(long, default_value_t = 30)]
     pub(crate) fib: u64,
-    /// `timer`: the sleeps are spread over this many milliseconds. `idle`: how long to watch.
+    /// `timer`: the sleeps are spread over this many milliseconds. `idle`, `idle_waiters`: how long
+    /// to watch.
     #[arg(long, default_value_t = 1000)]
     pub(crate) span_ms: u64,
     /// Stack size in bytes, for the peers that have one.
@@ -68,6 +79,11 @@ impl Run {
     /// Returns `--n`, or the bench's own default.
     pub(crate) fn n_or(&self, default: u64) -> u64 {
         self.n.unwrap_or(default)
+    }
+
+    /// Returns `--cap`, or the bench's own default.
+    pub(crate) fn cap_or(&self, default: Capacity) -> Capacity {
+        self.cap.unwrap_or(default)
     }
 
     /// Returns `--stack`, or the peer's own default.
@@ -110,6 +126,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::{Cli, Command, count};
+    use crate::setting::Capacity;
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -128,6 +145,15 @@ mod tests {
         for text in ["0", "0k", "", "k", "-1", "1.5", "18446744073709551615m"] {
             assert!(count(text).is_err(), "{text:?} was accepted");
         }
+    }
+
+    #[test]
+    fn a_channel_without_bound_is_asked_for_by_a_negative_number() {
+        let run = Cli::try_parse_from(["x", "mpmc", "--cap", "-1"])
+            .unwrap()
+            .run;
+        assert_eq!(run.cap, Some(Capacity::Unbounded));
+        assert!(Cli::try_parse_from(["x", "mpmc", "--cap", "-2"]).is_err());
     }
 
     #[test]

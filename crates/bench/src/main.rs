@@ -12,14 +12,19 @@
 //! program in the folder `go` of this package. `docs/benchmarks.md` says how to read the figures.
 
 mod bars;
+mod channels;
 mod cli;
 mod instructions;
 mod loadgen;
+mod locks;
 mod measure;
 mod peers;
+mod place;
 mod process;
 mod registry;
+mod setting;
 mod table;
+mod watch;
 mod weft;
 mod workload;
 

@@ -18,8 +18,20 @@ pub(crate) enum Bench {
     SpawnJoin,
     /// `n` tasks are parked, then woken and joined.
     Parked,
-    /// Two tasks hand a turn to and fro.
+    /// Two tasks hand a value to and fro over two channels.
     Pingpong,
+    /// Several tasks send to several over one channel.
+    Mpmc,
+    /// Several tasks send to one over one channel.
+    Mpsc,
+    /// One task receives from four channels at once.
+    Select,
+    /// A crowd of threads of the operating system sends to one receiver.
+    FanIn,
+    /// Tasks wait at channels, and nobody sends.
+    IdleWaiters,
+    /// Tasks take one lock by turns.
+    Mutex,
     /// A tree of tasks, ten children each, adds up its leaves.
     Skynet,
     /// The recursive Fibonacci function, with a fork per call.
@@ -46,6 +58,12 @@ impl Bench {
             Bench::SpawnJoin => "spawn_join",
             Bench::Parked => "parked",
             Bench::Pingpong => "pingpong",
+            Bench::Mpmc => "mpmc",
+            Bench::Mpsc => "mpsc",
+            Bench::Select => "select",
+            Bench::FanIn => "fan_in",
+            Bench::IdleWaiters => "idle_waiters",
+            Bench::Mutex => "mutex",
             Bench::Skynet => "skynet",
             Bench::CpuFib => "cpu_fib",
             Bench::Timer => "timer",
@@ -63,9 +81,13 @@ impl Bench {
             Bench::Switch => "one round trip (2 yields) between two tasks on 1 worker",
             Bench::SpawnJoin => "spawn + run + join, in batches of 1000",
             Bench::Parked => "wake + join of one of n parked tasks; rss and pte per task",
-            Bench::Pingpong => {
-                "one round trip: two channels of capacity `--cap`; ours: park/unpark"
-            }
+            Bench::Pingpong => "one round trip over two channels of capacity `--cap`",
+            Bench::Mpmc => "one message from `--producers` to `--consumers` tasks",
+            Bench::Mpsc => "one message from `--producers` tasks to one",
+            Bench::Select => "one message received by a select over 4 channels",
+            Bench::FanIn => "one message from a crowd of OS threads (2000) to one",
+            Bench::IdleWaiters => "one second of n tasks that wait at channels: CPU time",
+            Bench::Mutex => "one lock, addition and unlock by `--tasks` tasks",
             Bench::Skynet => "one leaf of a tree of tasks of fan-out 10",
             Bench::CpuFib => "one fork: fib(n-1) spawned, fib(n-2) inline, join",
             Bench::Timer => "CPU time of one timer of n sleepers over 0..1 s; lateness",
@@ -153,6 +175,9 @@ const INSTRUCTIONS: &[Entry] = &[
 const GROUPS: &[&[Entry]] = &[
     crate::weft::ENTRIES,
     peers::tokio::ENTRIES,
+    peers::tokio_channels::ENTRIES,
+    peers::channels::ENTRIES,
+    peers::locks::ENTRIES,
     peers::may::ENTRIES,
     peers::smol::ENTRIES,
     peers::rayon::ENTRIES,

@@ -27,9 +27,14 @@ pub(crate) fn batches(n: u64) -> impl Iterator<Item = u64> {
         .map(move |done| BATCH.min(n - done))
 }
 
-/// Returns the sum of the leaves 0 .. `n` of `skynet`.
-pub(crate) fn sum_of_leaves(n: u64) -> u64 {
-    n * (n - 1) / 2
+/// Returns the sum of 0 .. `n`: of the leaves of `skynet`, of what is sent over channels.
+pub(crate) fn sum_below(n: u64) -> u64 {
+    n * n.saturating_sub(1) / 2
+}
+
+/// Returns the values below `n` that `producer`, one of `producers`, sends.
+pub(crate) fn share(producer: usize, producers: usize, n: u64) -> impl Iterator<Item = u64> + Send {
+    (producer as u64..n).step_by(producers)
 }
 
 /// Returns the largest power of [`FAN_OUT`] not above `n`: the number of leaves of a full tree.
@@ -90,6 +95,16 @@ mod tests {
         assert_eq!(batches(2500).collect::<Vec<_>>(), [1000, 1000, 500]);
         assert_eq!(batches(1000).sum::<u64>(), 1000);
         assert_eq!(batches(1).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn the_shares_of_all_producers_are_the_values_below_n() {
+        for n in [0, 3, 10, 11] {
+            let mut sent: Vec<_> = (0..4).flat_map(|producer| share(producer, 4, n)).collect();
+            assert_eq!(sent.iter().sum::<u64>(), sum_below(n));
+            sent.sort_unstable();
+            assert!(sent.into_iter().eq(0..n));
+        }
     }
 
     #[test]

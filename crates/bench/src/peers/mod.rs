@@ -1,9 +1,13 @@
-//! The workloads on other runtimes.
+//! The workloads on other runtimes, and over the channels and locks of other libraries.
 //!
 //! One file per runtime, each with its `ENTRIES`. The code of one workload is alike in all of them,
-//! written as that runtime's own documentation would have it.
+//! written as that runtime's own documentation would have it. Channels and locks differ by
+//! library, not by runtime: their workloads are written once, in `crate::channels` and
+//! `crate::locks`.
 
+pub(crate) mod channels;
 pub(crate) mod coroutines;
+pub(crate) mod locks;
 pub(crate) mod may;
 pub(crate) mod monoio;
 pub(crate) mod rayon;
@@ -11,3 +15,4 @@ pub(crate) mod server;
 pub(crate) mod smol;
 pub(crate) mod threads;
 pub(crate) mod tokio;
+pub(crate) mod tokio_channels;

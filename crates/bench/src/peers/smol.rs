@@ -19,6 +19,7 @@ use crate::measure::{self, Measurement};
 use crate::peers::server;
 use crate::process::{Footprint, cpu_time};
 use crate::registry::{Bench, Entry};
+use crate::setting::Capacity;
 use crate::workload::{self, ECHO_BUFFER, FAN_OUT, LOOK_AGAIN, SETTLE, Sleeps};
 
 pub(crate) const ENTRIES: &[Entry] = &[
@@ -118,10 +119,14 @@ fn parked(run: &Run) -> Measurement {
 }
 
 fn pingpong(run: &Run) -> Measurement {
-    let (n, cap) = (run.n_or(1_000_000), run.cap.max(1));
+    let (n, capacity) = (run.n_or(300_000), run.cap_or(Capacity::Bounded(1)));
+    let open = move || match capacity {
+        Capacity::Bounded(capacity) => async_channel::bounded::<u64>(capacity),
+        Capacity::Unbounded => async_channel::unbounded(),
+    };
     let elapsed = drive(run, async move {
-        let (to_echo, at_echo) = async_channel::bounded::<u64>(cap);
-        let (from_echo, back) = async_channel::bounded(cap);
+        let (to_echo, at_echo) = open();
+        let (from_echo, back) = open();
         let start = Instant::now();
         let echo = EXECUTOR.spawn(async move {
             for _ in 0..n {
@@ -136,7 +141,7 @@ fn pingpong(run: &Run) -> Measurement {
         echo.await;
         start.elapsed()
     });
-    Measurement::new(n, n, elapsed).with("cap", cap as f64)
+    Measurement::new(n, n, elapsed).with("cap", capacity.number() as f64)
 }
 
 fn sky(first: u64, leaves: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
@@ -159,7 +164,7 @@ fn skynet(run: &Run) -> Measurement {
     let n = workload::full_tree(run.n_or(1_000_000));
     let elapsed = drive(run, async move {
         let start = Instant::now();
-        assert_eq!(sky(0, n).await, workload::sum_of_leaves(n));
+        assert_eq!(sky(0, n).await, workload::sum_below(n));
         start.elapsed()
     });
     Measurement::new(n, n, elapsed)

@@ -4,13 +4,13 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
 use crate::cli::Run;
 use crate::measure::{self, Measurement};
 use crate::peers::server;
+use crate::place::Place;
 use crate::process::{Footprint, pin_to_one_cpu};
 use crate::registry::{Bench, Entry};
 use crate::workload::{self, ECHO_BUFFER, LOOK_AGAIN, SETTLE};
@@ -19,16 +19,45 @@ pub(crate) const ENTRIES: &[Entry] = &[
     Entry::measure(Bench::Switch, "std", switch),
     Entry::measure(Bench::SpawnJoin, "std", spawn_join),
     Entry::measure(Bench::Parked, "std", parked),
-    Entry::measure(Bench::Pingpong, "std", pingpong),
     Entry::serve(Bench::Echo, "std", echo),
 ];
 
 /// Stack of a thread where the number of threads counts: the least that glibc grants.
 const SMALL_STACK: usize = 16 * 1024;
 
-fn set_up(run: &Run) {
+/// Restricts the process to one CPU, where one worker is asked for.
+pub(crate) fn set_up(run: &Run) {
     if run.workers == 1 {
         pin_to_one_cpu();
+    }
+}
+
+/// Threads of the operating system, as a place of blocking code.
+#[derive(Debug)]
+pub(crate) enum OsThreads {}
+
+impl Place for OsThreads {
+    type Handle<T: Send + 'static> = thread::JoinHandle<T>;
+
+    fn drive<T, F>(run: &Run, driver: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        set_up(run);
+        driver()
+    }
+
+    fn spawn<T, F>(body: F) -> Self::Handle<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        thread::spawn(body)
+    }
+
+    fn join<T: Send + 'static>(handle: Self::Handle<T>) -> T {
+        handle.join().expect("a thread does not panic")
     }
 }
 
@@ -97,25 +126,6 @@ fn parked(run: &Run) -> Measurement {
         handle.join().unwrap();
     }
     measure::parked(n, spawn, start.elapsed(), before, held)
-}
-
-fn pingpong(run: &Run) -> Measurement {
-    set_up(run);
-    let (n, cap) = (run.n_or(300_000), run.cap);
-    let (to_echo, at_echo) = mpsc::sync_channel::<u64>(cap);
-    let (from_echo, back) = mpsc::sync_channel(cap);
-    let start = Instant::now();
-    let echo = thread::spawn(move || {
-        for _ in 0..n {
-            from_echo.send(at_echo.recv().unwrap()).unwrap();
-        }
-    });
-    for value in 0..n {
-        to_echo.send(value).unwrap();
-        assert_eq!(back.recv(), Ok(value));
-    }
-    echo.join().unwrap();
-    Measurement::new(n, n, start.elapsed()).with("cap", cap as f64)
 }
 
 fn serve(mut stream: TcpStream) {

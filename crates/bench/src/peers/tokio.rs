@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use ::tokio as rt;
 use rt::io::{AsyncReadExt, AsyncWriteExt};
-use rt::sync::{mpsc, oneshot};
+use rt::sync::oneshot;
 
 use crate::cli::Run;
 use crate::measure::{self, Measurement};
@@ -27,8 +27,6 @@ pub(crate) const ENTRIES: &[Entry] = &[
     Entry::measure(Bench::SpawnJoin, "tokio", spawn_join),
     Entry::measure(Bench::SpawnJoin, "tokio-ct", spawn_join),
     Entry::measure(Bench::Parked, "tokio", parked),
-    Entry::measure(Bench::Pingpong, "tokio", pingpong),
-    Entry::measure(Bench::Pingpong, "tokio-ct", pingpong),
     Entry::measure(Bench::Skynet, "tokio", skynet),
     Entry::measure(Bench::CpuFib, "tokio", cpu_fib),
     Entry::measure(Bench::Timer, "tokio", timer),
@@ -49,7 +47,10 @@ fn runtime(run: &Run) -> io::Result<rt::runtime::Runtime> {
 }
 
 /// Runs `driver` as a task on a worker, not on the blocked main thread.
-fn drive<T: Send + 'static>(run: &Run, driver: impl Future<Output = T> + Send + 'static) -> T {
+pub(crate) fn drive<T: Send + 'static>(
+    run: &Run,
+    driver: impl Future<Output = T> + Send + 'static,
+) -> T {
     let runtime = runtime(run).expect("the runtime starts");
     runtime.block_on(async { rt::spawn(driver).await.expect("the driver does not panic") })
 }
@@ -124,28 +125,6 @@ fn parked(run: &Run) -> Measurement {
     })
 }
 
-fn pingpong(run: &Run) -> Measurement {
-    let (n, cap) = (run.n_or(1_000_000), run.cap.max(1));
-    let elapsed = drive(run, async move {
-        let (to_echo, mut at_echo) = mpsc::channel(cap);
-        let (from_echo, mut back) = mpsc::channel(cap);
-        let start = Instant::now();
-        let echo = rt::spawn(async move {
-            for _ in 0..n {
-                let value: u64 = at_echo.recv().await.unwrap();
-                from_echo.send(value).await.unwrap();
-            }
-        });
-        for value in 0..n {
-            to_echo.send(value).await.unwrap();
-            assert_eq!(back.recv().await, Some(value));
-        }
-        echo.await.unwrap();
-        start.elapsed()
-    });
-    Measurement::new(n, n, elapsed).with("cap", cap as f64)
-}
-
 fn sky(first: u64, leaves: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
     Box::pin(async move {
         if leaves == 1 {
@@ -166,7 +145,7 @@ fn skynet(run: &Run) -> Measurement {
     let n = workload::full_tree(run.n_or(1_000_000));
     let elapsed = drive(run, async move {
         let start = Instant::now();
-        assert_eq!(sky(0, n).await, workload::sum_of_leaves(n));
+        assert_eq!(sky(0, n).await, workload::sum_below(n));
         start.elapsed()
     });
     Measurement::new(n, n, elapsed)

@@ -9,6 +9,7 @@ mod plan;
 mod report;
 mod results;
 mod servers;
+mod size;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -26,7 +27,8 @@ use self::results::Results;
 /// The flags of `table`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
-    /// Run only what matches `BENCH PEER wWORKERS`, for example `^spawn_join (weftwork|go) w1`.
+    /// Run only what matches `BENCH PEER SHAPE wWORKERS`, for example
+    /// `^spawn_join (weftwork|go) w1` or `^mpmc .* 4x4 cap0 w2`.
     #[arg(long, default_value = ".")]
     pub(crate) filter: Regex,
     /// Runs of each.
@@ -80,12 +82,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     for case in &plan.cases {
         for repetition in 0..options.reps {
             for contender in &case.contenders {
-                progress.set_message(format!(
-                    "{} {} w{}",
-                    case.bench.name(),
-                    contender.peer,
-                    case.workers
-                ));
+                progress.set_message(case.setting.name_of_run(&contender.peer));
                 for run in run_one(options, case, contender) {
                     if let (Some(log), Ok(record)) = (&mut log, &run.record) {
                         let mut record = record.clone();
@@ -113,9 +110,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 fn run_one(options: &Options, case: &Case, contender: &plan::Contender) -> Vec<results::SingleRun> {
     match &case.work {
         Work::Measure => vec![results::SingleRun {
-            bench: case.bench,
-            workers: case.workers,
-            conns: None,
+            setting: case.setting,
             peer: contender.peer.clone(),
             record: child::measure(contender.command(case)),
         }],

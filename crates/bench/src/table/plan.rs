@@ -5,8 +5,9 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
-use super::Options;
+use super::{Options, size};
 use crate::registry::{self, Bench};
+use crate::setting::{Capacity, Grid, Setting, Sides};
 
 /// The cases of a table.
 #[derive(Debug)]
@@ -14,11 +15,10 @@ pub(super) struct Plan {
     pub(super) cases: Vec<Case>,
 }
 
-/// A bench on a number of workers.
+/// A setting, and who is compared at it.
 #[derive(Debug)]
 pub(super) struct Case {
-    pub(super) bench: Bench,
-    pub(super) workers: usize,
+    pub(super) setting: Setting,
     pub(super) work: Work,
     pub(super) contenders: Vec<Contender>,
 }
@@ -44,8 +44,10 @@ impl Contender {
     /// Returns the command that runs the case.
     pub(super) fn command(&self, case: &Case) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg(case.bench.name()).args(&self.flags);
-        command.args(["--workers", &case.workers.to_string()]);
+        command
+            .arg(case.setting.bench.name())
+            .args(&self.flags)
+            .args(case.setting.flags());
         command
     }
 }
@@ -61,16 +63,14 @@ impl Plan {
                 eprintln!("without spawn_instructions: valgrind is not installed");
                 continue;
             }
-            for &workers in workers(bench) {
-                let contenders = contenders(bench, options, &ourselves, gopeers.as_deref());
-                let wanted = |contender: &Contender| {
-                    if workers > 1 && contender.peer == "tokio-ct" {
-                        return false; // It has one worker, whatever is asked for.
-                    }
-                    let name = format!("{} {} w{workers}", bench.name(), contender.peer);
-                    options.filter.is_match(&name)
-                };
-                let contenders: Vec<_> = contenders.into_iter().filter(wanted).collect();
+            for setting in grid(bench).settings() {
+                let mut contenders = contenders(&setting, options, &ourselves, gopeers.as_deref());
+                contenders.retain(|contender| {
+                    takes_part(&setting, &contender.peer)
+                        && options
+                            .filter
+                            .is_match(&setting.name_of_run(&contender.peer))
+                });
                 let work = match bench {
                     Bench::Echo => Work::Serve {
                         conns: vec![50, 1000],
@@ -79,8 +79,7 @@ impl Plan {
                 };
                 if !contenders.is_empty() {
                     cases.push(Case {
-                        bench,
-                        workers,
+                        setting,
                         work,
                         contenders,
                     });
@@ -100,12 +99,53 @@ impl Plan {
     }
 }
 
-/// Returns the numbers of workers on which a bench says something.
-fn workers(bench: Bench) -> &'static [usize] {
-    match bench {
-        Bench::Switch | Bench::Pingpong | Bench::Parked | Bench::SpawnInstructions => &[1],
+/// Returns the settings at which a bench says something.
+fn grid(bench: Bench) -> Grid {
+    const RENDEZVOUS: Capacity = Capacity::Bounded(0);
+    const ONE: Capacity = Capacity::Bounded(1);
+    const MANY: Capacity = Capacity::Bounded(128);
+    let workers: &[usize] = match bench {
+        Bench::Switch | Bench::Parked | Bench::SpawnInstructions => &[1],
         Bench::WakeLatency | Bench::StealLatency | Bench::Idle => &[2],
-        Bench::SpawnJoin | Bench::Skynet | Bench::CpuFib | Bench::Timer | Bench::Echo => &[1, 2],
+        // A crowd on one CPU says the same, and less.
+        Bench::FanIn | Bench::IdleWaiters => &[2],
+        _ => &[1, 2],
+    };
+    let grid = Grid::new(bench, workers);
+    match bench {
+        Bench::Pingpong => grid.capacities(&[RENDEZVOUS, ONE, MANY]),
+        Bench::Mpmc => grid
+            .sides(const { &[Sides::new(4, 4), Sides::new(1, 1)] })
+            .capacities(&[RENDEZVOUS, ONE, MANY, Capacity::Unbounded]),
+        Bench::Mpsc => grid.sides(const { &[Sides::new(4, 1)] }).capacities(&[
+            RENDEZVOUS,
+            MANY,
+            Capacity::Unbounded,
+        ]),
+        Bench::Select => grid.capacities(&[MANY]),
+        Bench::FanIn => grid
+            .sides(const { &[Sides::new(2000, 1)] })
+            .capacities(&[RENDEZVOUS, Capacity::Bounded(100)]),
+        Bench::Mutex => grid.tasks(&[1, 8]),
+        _ => grid,
+    }
+}
+
+/// Returns whether `peer`, which has the bench, has it in this setting.
+fn takes_part(setting: &Setting, peer: &str) -> bool {
+    let capacity = setting.capacity;
+    match (setting.bench, peer) {
+        // It has one worker, whatever is asked for.
+        (_, "tokio-ct") if setting.workers > 1 => false,
+        // It has no channel: its round trip stands beside the rendezvous.
+        (Bench::Pingpong, "weftwork-park") => capacity == Some(Capacity::Bounded(0)),
+        // Its channels have no bound, which a single message does not feel.
+        (Bench::Pingpong, "may") => capacity == Some(Capacity::Bounded(128)),
+        (_, "tokio" | "tokio-ct" | "smol" | "async-channel-tokio") => {
+            capacity != Some(Capacity::Bounded(0))
+        }
+        (_, "go") => capacity != Some(Capacity::Unbounded),
+        _ => true,
     }
 }
 
@@ -113,21 +153,25 @@ fn workers(bench: Bench) -> &'static [usize] {
 fn go_has(bench: Bench) -> bool {
     !matches!(
         bench,
-        Bench::WakeLatency | Bench::StealLatency | Bench::SpawnInstructions | Bench::Idle
+        Bench::FanIn
+            | Bench::WakeLatency
+            | Bench::StealLatency
+            | Bench::SpawnInstructions
+            | Bench::Idle
     )
 }
 
 fn contenders(
-    bench: Bench,
+    setting: &Setting,
     options: &Options,
     ourselves: &Path,
     gopeers: Option<&Path>,
 ) -> Vec<Contender> {
     let mut all: Vec<_> = registry::entries()
-        .filter(|entry| entry.bench == bench)
+        .filter(|entry| entry.bench == setting.bench)
         .map(|entry| {
             let mut flags = vec!["--peer".to_owned(), entry.peer.to_owned()];
-            flags.extend(size(bench, entry.peer, options.quick));
+            flags.extend(size::flags(setting, entry.peer, options.quick));
             Contender {
                 peer: entry.peer.to_owned(),
                 program: ourselves.to_owned(),
@@ -136,60 +180,21 @@ fn contenders(
         })
         .collect();
     if let Some(gopeers) = gopeers
-        && go_has(bench)
+        && go_has(setting.bench)
     {
-        let flags = size(bench, "go", options.quick);
         all.push(Contender {
             peer: "go".to_owned(),
             program: gopeers.to_owned(),
-            flags,
+            flags: size::flags(setting, "go", options.quick),
         });
     }
     all
 }
 
-/// Returns the flags of size: enough operations for a steady figure of each peer.
-///
-/// May cannot hold more stacks than about half of `vm.max_map_count`, and a thread of the
-/// operating system is dear: these run smaller.
-fn size(bench: Bench, peer: &str, quick: bool) -> Vec<String> {
-    let (flag, full, quick_size): (_, u64, u64) = match (bench, peer) {
-        (Bench::Switch, "corosensei" | "generator") => ("--n", 50_000_000, 5_000_000),
-        (Bench::Switch, "weftwork") => ("--n", 10_000_000, 1_000_000),
-        (Bench::Switch | Bench::Pingpong, "std") => ("--n", 200_000, 20_000),
-        (Bench::Switch, _) => ("--n", 2_000_000, 200_000),
-        (Bench::SpawnJoin, "std") => ("--n", 20_000, 2_000),
-        (Bench::SpawnJoin, "may") => ("--n", 500_000, 100_000),
-        (Bench::SpawnJoin, _) => ("--n", 2_000_000, 200_000),
-        (Bench::Pingpong, "weftwork") => ("--n", 5_000_000, 500_000),
-        (Bench::Pingpong, _) => ("--n", 1_000_000, 100_000),
-        (Bench::Parked | Bench::Timer, "may") => ("--n", 30_000, 10_000),
-        (Bench::Parked, "std") => ("--n", 10_000, 1_000),
-        (Bench::Parked, _) => ("--n", 1_000_000, 100_000),
-        (Bench::Skynet, "may") => ("--n", 10_000, 10_000),
-        (Bench::Skynet, _) => ("--n", 1_000_000, 100_000),
-        (Bench::CpuFib, "may") => ("--fib", 21, 18),
-        (Bench::CpuFib, _) => ("--fib", 30, 25),
-        (Bench::Timer, _) => ("--n", 100_000, 10_000),
-        (Bench::WakeLatency, _) => ("--n", 20_000, 2_000),
-        (Bench::StealLatency, _) => ("--n", 10_000, 10_000),
-        (Bench::SpawnInstructions, _) => ("--n", 20_000, 2_000),
-        (Bench::Idle, _) => ("--span-ms", 2_000, 500),
-        (Bench::Echo, _) => return Vec::new(),
-    };
-    let mut flags = vec![
-        flag.to_owned(),
-        if quick { quick_size } else { full }.to_string(),
-    ];
-    if let (Bench::Pingpong, "go" | "std") = (bench, peer) {
-        // The rendezvous, which both have.
-        flags.extend(["--cap".to_owned(), "0".to_owned()]);
-    }
-    flags
-}
-
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use clap::Parser;
 
     use super::*;
@@ -203,55 +208,92 @@ mod tests {
         }
     }
 
+    fn whole_plan() -> Plan {
+        Plan::new(&options(&[]), Some(PathBuf::from("gopeers")))
+    }
+
     #[test]
-    fn every_flag_of_size_is_one_that_a_run_takes() {
-        for quick in [false, true] {
-            for entry in registry::entries() {
-                let name = entry.bench.name();
-                let mut words = vec!["x".to_owned(), name.to_owned()];
-                words.extend(size(entry.bench, entry.peer, quick));
-                Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{name}: {error}"));
+    fn every_flag_of_a_case_is_one_that_a_run_takes() {
+        for quick in [&[][..], &["--quick"]] {
+            for case in Plan::new(&options(quick), None).cases {
+                for contender in &case.contenders {
+                    let command = contender.command(&case);
+                    let words = command.get_args().map(|word| word.to_owned());
+                    Cli::try_parse_from(iter::once("x".into()).chain(words))
+                        .unwrap_or_else(|error| panic!("{}: {error}", case.setting.name()));
+                }
             }
         }
+    }
+
+    fn peers(case: &Case) -> Vec<&str> {
+        let contenders = case.contenders.iter();
+        contenders.map(|contender| &contender.peer[..]).collect()
     }
 
     #[test]
     fn the_filter_selects_bench_peer_and_workers() {
         let options = options(&["--filter", "^spawn_join (tokio|go) w2$"]);
         let plan = Plan::new(&options, Some(PathBuf::from("gopeers")));
-        assert_eq!(plan.cases.len(), 1);
-        let case = &plan.cases[0];
-        assert_eq!(
-            (case.bench, case.workers, &case.work),
-            (Bench::SpawnJoin, 2, &Work::Measure)
-        );
-        let peers: Vec<_> = case
-            .contenders
-            .iter()
-            .map(|contender| &contender.peer[..])
-            .collect();
-        assert_eq!(peers, ["tokio", "go"]);
+        let [case] = &plan.cases[..] else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(case.setting.name_of_run("go"), "spawn_join go w2");
+        assert_eq!(case.work, Work::Measure);
+        assert_eq!(peers(case), ["tokio", "go"]);
         assert_eq!(plan.runs(3), 6);
     }
 
     #[test]
+    fn the_filter_selects_sides_and_capacity() {
+        let options = options(&["--filter", "^mpmc (kanal|go|flume-tokio) 4x4 cap0 w2$"]);
+        let plan = Plan::new(&options, Some(PathBuf::from("gopeers")));
+        let [case] = &plan.cases[..] else {
+            panic!("{plan:?}");
+        };
+        assert_eq!(case.setting.name(), "mpmc 4x4 cap0");
+        assert_eq!(peers(case), ["flume-tokio", "kanal", "go"]);
+    }
+
+    #[test]
+    fn no_peer_is_asked_for_a_channel_that_it_does_not_have() {
+        for case in whole_plan().cases {
+            let without_rendezvous = ["tokio", "tokio-ct", "smol", "async-channel-tokio"];
+            let (capacity, peers) = (case.setting.capacity, peers(&case));
+            if capacity == Some(Capacity::Bounded(0)) {
+                assert!(!peers.iter().any(|peer| without_rendezvous.contains(peer)));
+            }
+            if capacity == Some(Capacity::Unbounded) {
+                assert!(!peers.contains(&"go"), "{}", case.setting.name());
+            }
+        }
+    }
+
+    #[test]
     fn every_bar_names_a_case_and_peers_of_the_plan() {
-        use crate::bars::{BARS, Limit};
-        let plan = Plan::new(&options(&[]), Some(PathBuf::from("gopeers")));
-        for bar in BARS {
-            let case = plan
-                .cases
-                .iter()
-                .find(|case| case.bench == bar.bench && case.workers == bar.workers)
-                .unwrap_or_else(|| panic!("{bar:?} has no case"));
-            let (Limit::TimesLeast(_, peers) | Limit::TimesGreatest(_, peers)) = bar.limit else {
-                continue;
-            };
-            for peer in peers {
-                assert!(
-                    case.contenders.iter().any(|c| c.peer == *peer),
-                    "{bar:?}: {peer}"
-                );
+        use crate::bars::{Limit, bars};
+        let plan = whole_plan();
+        for bar in bars() {
+            for setting in bar.on.settings() {
+                // The connections of `echo` share one server, and so one case.
+                let server = Setting {
+                    conns: None,
+                    ..setting
+                };
+                let case = plan
+                    .cases
+                    .iter()
+                    .find(|case| case.setting == server)
+                    .unwrap_or_else(|| panic!("{bar:?} has no case {}", setting.name()));
+                let peers = peers(case);
+                assert!(peers.contains(&bar.ours), "{bar:?}: {}", bar.ours);
+                let (Limit::TimesLeast(_, others) | Limit::TimesGreatest(_, others)) = bar.limit
+                else {
+                    continue;
+                };
+                for other in others {
+                    assert!(peers.contains(other), "{bar:?}: {other}");
+                }
             }
         }
     }

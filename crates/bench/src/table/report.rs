@@ -8,7 +8,8 @@ use comfy_table::presets::ASCII_MARKDOWN;
 
 use super::Options;
 use super::results::{Results, Row, Summary};
-use crate::bars::{BARS, Metric, Verdict};
+use super::size::on_threads;
+use crate::bars::{self, Metric, Verdict};
 use crate::registry::Bench;
 
 /// Figures shown beside `ns/op`, where a record has them: key and name.
@@ -54,8 +55,8 @@ pub(super) fn markdown(options: &Options, results: &Results) -> String {
     )
     .expect("a string takes all");
     writeln!(text, "{}\n", figures(results, summary)).expect("a string takes all");
-    if let Some(bars) = bars(results, summary) {
-        writeln!(text, "{bars}\n").expect("a string takes all");
+    if let Some(verdicts) = verdicts(results, summary) {
+        writeln!(text, "{verdicts}\n").expect("a string takes all");
     }
     for failure in results.failures() {
         writeln!(text, "- failed: {failure}").expect("a string takes all");
@@ -76,14 +77,10 @@ fn figures(results: &Results, summary: Summary) -> Table {
         "more",
     ]);
     for row in results.rows() {
-        let bench = match row.conns {
-            Some(conns) => format!("{} {conns}", row.bench.name()),
-            None => row.bench.name().to_owned(),
-        };
         let range = row.range("ns_per_op");
         table.add_row([
-            bench,
-            row.workers.to_string(),
+            row.setting.name(),
+            row.setting.workers.to_string(),
             row.peer.clone(),
             row.summary("ns_per_op", summary)
                 .map(figure)
@@ -103,12 +100,7 @@ fn ratio(results: &Results, row: &Row, summary: Summary) -> String {
     if row.peer.starts_with("weftwork") {
         return String::new();
     }
-    // Rayon's fork-join has its counterpart in our fork-join, not in a spawn per call.
-    let ours = match (row.bench, &row.peer[..]) {
-        (Bench::CpuFib, "rayon") => "weftwork-join",
-        _ => "weftwork",
-    };
-    let ours = results.find(row.bench, row.workers, row.conns, ours);
+    let ours = results.find(row.setting, counterpart(row.setting.bench, &row.peer));
     let time = |row: &Row| row.summary("ns_per_op", summary);
     let times = ours.and_then(time).zip(time(row));
     times
@@ -116,9 +108,33 @@ fn ratio(results: &Results, row: &Row, summary: Summary) -> String {
         .unwrap_or_default()
 }
 
+/// Returns the form of ours that does what the peer does.
+fn counterpart(bench: Bench, peer: &str) -> &'static str {
+    match (bench, peer) {
+        // Rayon's fork-join has its counterpart in our fork-join, not in a spawn per call.
+        (Bench::CpuFib, "rayon") => "weftwork-join",
+        // Channels and locks between threads of the operating system stand beside such of ours.
+        _ if over_channels_or_locks(bench) && on_threads(peer) => "weftwork-threads",
+        _ => "weftwork",
+    }
+}
+
+fn over_channels_or_locks(bench: Bench) -> bool {
+    matches!(
+        bench,
+        Bench::Pingpong
+            | Bench::Mpmc
+            | Bench::Mpsc
+            | Bench::Select
+            | Bench::FanIn
+            | Bench::IdleWaiters
+            | Bench::Mutex
+    )
+}
+
 fn more(row: &Row, summary: Summary) -> String {
     let mut parts = Vec::new();
-    if row.bench == Bench::Echo {
+    if row.setting.bench == Bench::Echo {
         parts.extend(
             row.summary("ops_per_s", summary)
                 .map(|rate| format!("{} req/s", figure(rate))),
@@ -134,41 +150,36 @@ fn more(row: &Row, summary: Summary) -> String {
 }
 
 /// Returns the table of bars; `None`, when nothing of ours was measured that has one.
-fn bars(results: &Results, summary: Summary) -> Option<Table> {
+fn verdicts(results: &Results, summary: Summary) -> Option<Table> {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header([
         "bench", "workers", "ours", "promise", "measured", "limit", "verdict",
     ]);
-    for bar in BARS {
-        let figure_of = |peer: &str| {
-            let row = results.find(bar.bench, bar.workers, bar.conns, peer)?;
-            row.metric(bar.metric, summary)
-        };
-        if figure_of(bar.ours).is_none() {
-            continue;
+    for bar in bars::bars() {
+        for setting in bar.on.settings() {
+            let figure_of = |peer: &str| results.find(setting, peer)?.metric(bar.metric, summary);
+            if figure_of(bar.ours).is_none() {
+                continue;
+            }
+            let (measured, limit, verdict) = match bar.judge(figure_of) {
+                Verdict::Missing => (String::new(), String::new(), "a peer is missing"),
+                Verdict::Measured { ours, limit, kept } => (
+                    precise(bar.metric, ours),
+                    precise(bar.metric, limit),
+                    if kept { "pass" } else { "FAIL" },
+                ),
+            };
+            table.add_row([
+                setting.name(),
+                setting.workers.to_string(),
+                bar.ours.to_owned(),
+                bar.promise(),
+                measured,
+                limit,
+                verdict.to_owned(),
+            ]);
         }
-        let (measured, limit, verdict) = match bar.judge(figure_of) {
-            Verdict::Missing => (String::new(), String::new(), "a peer is missing"),
-            Verdict::Measured { ours, limit, kept } => (
-                precise(bar.metric, ours),
-                precise(bar.metric, limit),
-                if kept { "pass" } else { "FAIL" },
-            ),
-        };
-        let bench = match bar.conns {
-            Some(conns) => format!("{} {conns}", bar.bench.name()),
-            None => bar.bench.name().to_owned(),
-        };
-        table.add_row([
-            bench,
-            bar.workers.to_string(),
-            bar.ours.to_owned(),
-            bar.promise(),
-            measured,
-            limit,
-            verdict.to_owned(),
-        ]);
     }
     (!table.is_empty()).then_some(table)
 }
@@ -206,7 +217,15 @@ fn machine() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::figure;
+    use super::*;
+
+    #[test]
+    fn a_peer_is_compared_with_the_form_of_ours_that_does_the_same() {
+        assert_eq!(counterpart(Bench::Mpmc, "kanal"), "weftwork-threads");
+        assert_eq!(counterpart(Bench::Mpmc, "kanal-tokio"), "weftwork");
+        assert_eq!(counterpart(Bench::CpuFib, "rayon"), "weftwork-join");
+        assert_eq!(counterpart(Bench::SpawnJoin, "std"), "weftwork");
+    }
 
     #[test]
     fn figures_have_three_significant_digits_at_least() {

@@ -1,10 +1,10 @@
-//! The runs of a table, grouped by bench, workers, connections and peer.
+//! The runs of a table, grouped by setting and peer.
 
 use serde_json::{Map, Value};
 
 use crate::bars::Metric;
 use crate::measure::median;
-use crate::registry::Bench;
+use crate::setting::Setting;
 
 /// A JSON line.
 pub(super) type Record = Map<String, Value>;
@@ -12,10 +12,7 @@ pub(super) type Record = Map<String, Value>;
 /// One run: its record, or why there is none.
 #[derive(Debug)]
 pub(super) struct SingleRun {
-    pub(super) bench: Bench,
-    pub(super) workers: usize,
-    /// Connections, of `echo`.
-    pub(super) conns: Option<usize>,
+    pub(super) setting: Setting,
     pub(super) peer: String,
     pub(super) record: Result<Record, String>,
 }
@@ -38,9 +35,7 @@ pub(super) enum Summary {
 /// All runs of one peer in one setting.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) bench: Bench,
-    pub(super) workers: usize,
-    pub(super) conns: Option<usize>,
+    pub(super) setting: Setting,
     pub(super) peer: String,
     records: Vec<Record>,
 }
@@ -93,16 +88,14 @@ impl Results {
             Ok(record) => record,
             Err(_) => return self.failures.push(run),
         };
-        let found = self.rows.iter_mut().find(|row| {
-            (row.bench, row.workers, row.conns, &row.peer)
-                == (run.bench, run.workers, run.conns, &run.peer)
-        });
+        let found = self
+            .rows
+            .iter_mut()
+            .find(|row| (row.setting, &row.peer) == (run.setting, &run.peer));
         match found {
             Some(row) => row.records.push(record),
             None => self.rows.push(Row {
-                bench: run.bench,
-                workers: run.workers,
-                conns: run.conns,
+                setting: run.setting,
                 peer: run.peer,
                 records: vec![record],
             }),
@@ -113,46 +106,26 @@ impl Results {
     pub(super) fn rows(&self) -> Vec<&Row> {
         let mut settings = Vec::new();
         for row in &self.rows {
-            let setting = (row.bench, row.workers, row.conns);
-            if !settings.contains(&setting) {
-                settings.push(setting);
+            if !settings.contains(&row.setting) {
+                settings.push(row.setting);
             }
         }
-        let of = |setting| {
-            self.rows
-                .iter()
-                .filter(move |row| (row.bench, row.workers, row.conns) == setting)
-        };
+        let of = |setting| self.rows.iter().filter(move |row| row.setting == setting);
         settings.into_iter().flat_map(of).collect()
     }
 
     /// Returns the row of a peer in a setting.
-    pub(super) fn find(
-        &self,
-        bench: Bench,
-        workers: usize,
-        conns: Option<usize>,
-        peer: &str,
-    ) -> Option<&Row> {
-        self.rows.iter().find(|row| {
-            (row.bench, row.workers, row.conns, &row.peer[..]) == (bench, workers, conns, peer)
-        })
+    pub(super) fn find(&self, setting: Setting, peer: &str) -> Option<&Row> {
+        self.rows
+            .iter()
+            .find(|row| row.setting == setting && row.peer == peer)
     }
 
     /// Says, for each failed run, which it was and why.
     pub(super) fn failures(&self) -> impl Iterator<Item = String> {
         self.failures.iter().map(|run| {
-            let conns = run
-                .conns
-                .map(|conns| format!(" {conns} connections"))
-                .unwrap_or_default();
             let why = run.record.as_ref().err().map_or("", |error| error.trim());
-            format!(
-                "{} {} w{}{conns}: {why}",
-                run.bench.name(),
-                run.peer,
-                run.workers
-            )
+            format!("{}: {why}", run.setting.name_of_run(&run.peer))
         })
     }
 
@@ -165,13 +138,20 @@ impl Results {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Bench;
+    use crate::setting::Grid;
+
+    fn echo(conns: Option<usize>) -> Setting {
+        let [setting] = Grid::new(Bench::Echo, &[1]).settings()[..] else {
+            panic!("one setting");
+        };
+        Setting { conns, ..setting }
+    }
 
     fn run(peer: &str, conns: Option<usize>, record: Result<Value, String>) -> SingleRun {
         let record = record.map(|value| value.as_object().unwrap().clone());
         SingleRun {
-            bench: Bench::Echo,
-            workers: 1,
-            conns,
+            setting: echo(conns),
             peer: peer.to_owned(),
             record,
         }
@@ -192,7 +172,7 @@ mod tests {
         let order: Vec<_> = results
             .rows()
             .iter()
-            .map(|row| (row.conns.unwrap(), row.peer.clone()))
+            .map(|row| (row.setting.conns.unwrap(), row.peer.clone()))
             .collect();
         let expected = [
             (50, "weftwork"),
@@ -204,7 +184,7 @@ mod tests {
             order,
             expected.map(|(conns, peer)| (conns, peer.to_owned()))
         );
-        let row = results.find(Bench::Echo, 1, Some(50), "go").unwrap();
+        let row = results.find(echo(Some(50)), "go").unwrap();
         assert_eq!(row.summary("ns_per_op", Summary::Median), Some(100.0));
         assert_eq!(row.summary("ns_per_op", Summary::Best), Some(50.0));
         assert_eq!(row.summary("ops_per_s", Summary::Best), Some(2e7));

@@ -12,6 +12,7 @@ use super::plan::{Case, Contender};
 use super::results::{Record, SingleRun};
 use super::{Options, child};
 use crate::process::Cpus;
+use crate::setting::Setting;
 
 /// How long a load generator may take beyond its measuring time.
 const SLACK: Duration = Duration::from_secs(90);
@@ -71,13 +72,14 @@ pub(super) fn drive(
     conns: &[usize],
 ) -> Vec<SingleRun> {
     let run = |conns: usize, record: Result<Record, String>| SingleRun {
-        bench: case.bench,
-        workers: case.workers,
-        conns: Some(conns),
+        setting: Setting {
+            conns: Some(conns),
+            ..case.setting
+        },
         peer: contender.peer.clone(),
         record,
     };
-    let placed = place(case.workers).and_then(|(server_cpus, load_cpus)| {
+    let placed = place(case.setting.workers).and_then(|(server_cpus, load_cpus)| {
         Ok((
             Server::start(contender.command(case), &server_cpus)?,
             load_cpus,
@@ -125,7 +127,7 @@ fn load(
             "--srcs",
             SOURCES,
         ])
-        .args(["--workers", &case.workers.to_string()])
+        .args(["--workers", &case.setting.workers.to_string()])
         .args(["--server-pid", &server.process.id().to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

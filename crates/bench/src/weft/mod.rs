@@ -23,7 +23,7 @@ use crate::registry::{Bench, Entry};
 pub(crate) const ENTRIES: &[Entry] = &[
     Entry::measure(Bench::Switch, "weftwork", tasks::switch),
     Entry::measure(Bench::SpawnJoin, "weftwork", tasks::spawn_join),
-    Entry::measure(Bench::Pingpong, "weftwork", tasks::pingpong),
+    Entry::measure(Bench::Pingpong, "weftwork-park", tasks::pingpong),
     Entry::measure(Bench::Skynet, "weftwork", tasks::skynet),
     Entry::measure(Bench::Parked, "weftwork", parked::parked),
     Entry::measure(Bench::CpuFib, "weftwork", cpu::fib_by_spawn),

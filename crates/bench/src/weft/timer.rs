@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use super::{JoinHandle, drive, runtime, sleep, sleep_async, spawn, spawn_async};
 use crate::cli::Run;
 use crate::measure::{self, Measurement};
-use crate::process::{cpu_time, voluntary_switches};
-use crate::workload::{SETTLE, Sleeps};
+use crate::process::cpu_time;
+use crate::watch;
+use crate::workload::Sleeps;
 
 fn sleep_and_tell_lateness(duration: Duration) -> u64 {
     let due = Instant::now() + duration;
@@ -47,10 +48,7 @@ fn sleepers(run: &Run, sleeper: fn(Duration) -> JoinHandle<u64>) -> Measurement 
     measure::timer(n, span_ms, cpu_time() - cpu, wall, late)
 }
 
-/// Watches a runtime without work for `--span-ms`: how often its threads wake, and their CPU time.
-///
-/// A thread that wakes must go to sleep again, which the kernel counts as a voluntary context
-/// switch. The watching thread itself sleeps once within the time, and that one is taken off.
+/// Watches a runtime without work for `--span-ms`.
 pub(super) fn idle(run: &Run) -> Measurement {
     let runtime = runtime(run);
     // Has every worker work once, so that all are started before they are watched.
@@ -59,17 +57,5 @@ pub(super) fn idle(run: &Run) -> Measurement {
             task.join().unwrap();
         }
     });
-    std::thread::sleep(SETTLE);
-    let span = Duration::from_millis(run.span_ms);
-    let (switches, cpu) = (voluntary_switches().expect("/proc is readable"), cpu_time());
-    let start = Instant::now();
-    std::thread::sleep(span);
-    let watched = start.elapsed().as_secs_f64();
-    let own = 1;
-    let switches = voluntary_switches().expect("/proc is readable") - switches - own;
-    let cpu = cpu_time() - cpu;
-    drop(runtime);
-    Measurement::untimed(run.span_ms)
-        .with("wakeups_per_s", switches as f64 / watched)
-        .with("cpu_us_per_s", cpu.as_secs_f64() * 1e6 / watched)
+    watch::idleness(run, run.span_ms)
 }

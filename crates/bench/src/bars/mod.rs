@@ -3,19 +3,18 @@
 //! A bar compares a figure of ours with a fixed limit or with the best figure of some peers that
 //! were measured in the same run, on the same machine. `table` prints a verdict for each.
 //! The promises that need more than this program are shown elsewhere: 50,000 open connections by
-//! the example `c50k`.
+//! the example `c50k`; the memory of a channel by the tests of its crate.
 
-use crate::registry::Bench;
+mod runtime;
 
-/// One promise.
+use crate::setting::Grid;
+
+/// One promise, to be kept in each of the settings it is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bar {
-    pub(crate) bench: Bench,
+    pub(crate) on: Grid,
     /// The name under which ours takes part.
     pub(crate) ours: &'static str,
-    pub(crate) workers: usize,
-    /// Connections, of `echo`.
-    pub(crate) conns: Option<usize>,
     pub(crate) metric: Metric,
     pub(crate) limit: Limit,
 }
@@ -33,7 +32,7 @@ pub(crate) enum Metric {
     LateP99Us,
     /// 99th percentile of the time of a round trip.
     P99Us,
-    /// Times that a thread of an idle runtime woke, per second.
+    /// Times that a thread of an idle process woke, per second.
     WakeupsPerS,
 }
 
@@ -84,7 +83,27 @@ pub(crate) enum Verdict {
 }
 
 impl Bar {
-    /// Compares, given the figures: `figure(peer)` is the metric of a peer in this bar's bench.
+    /// Makes a promise about the time of one operation of `weftwork`.
+    const fn time(on: Grid, limit: Limit) -> Bar {
+        Bar::new(on, Metric::NsPerOp, limit)
+    }
+
+    /// Makes a promise about `weftwork`.
+    const fn new(on: Grid, metric: Metric, limit: Limit) -> Bar {
+        Bar {
+            on,
+            ours: "weftwork",
+            metric,
+            limit,
+        }
+    }
+
+    /// Makes it a promise about another form of ours.
+    const fn of(self, ours: &'static str) -> Bar {
+        Bar { ours, ..self }
+    }
+
+    /// Compares, given the figures: `figure(peer)` is the metric of a peer in one of the settings.
     ///
     /// All peers named must have been measured: the best of those that happen to be there would
     /// be another promise.
@@ -133,141 +152,18 @@ impl Bar {
     }
 }
 
-const fn bar(bench: Bench, workers: usize, metric: Metric, limit: Limit) -> Bar {
-    Bar {
-        bench,
-        ours: "weftwork",
-        workers,
-        conns: None,
-        metric,
-        limit,
-    }
+/// Returns every promise.
+pub(crate) fn bars() -> impl Iterator<Item = &'static Bar> {
+    [runtime::BARS].into_iter().flatten()
 }
-
-const fn echo(workers: usize, conns: usize, metric: Metric, limit: Limit) -> Bar {
-    Bar {
-        conns: Some(conns),
-        ..bar(Bench::Echo, workers, metric, limit)
-    }
-}
-
-/// The servers that wait with epoll, as ours does.
-const EPOLL: &[&str] = &["tokio", "go", "may", "smol", "monoio-epoll"];
-
-/// Every promise.
-pub(crate) const BARS: &[Bar] = &[
-    // A task that does not block costs no stack: it must be far cheaper than a goroutine, which
-    // has one, and no dearer than a closure of a fork-join pool.
-    bar(
-        Bench::SpawnJoin,
-        1,
-        Metric::NsPerOp,
-        Limit::TimesLeast(0.25, &["go"]),
-    ),
-    bar(
-        Bench::SpawnJoin,
-        1,
-        Metric::NsPerOp,
-        Limit::TimesLeast(1.0, &["rayon"]),
-    ),
-    // With a second worker, waking and stealing come in.
-    bar(
-        Bench::SpawnJoin,
-        2,
-        Metric::NsPerOp,
-        Limit::TimesLeast(0.4, &["go"]),
-    ),
-    // Started green threads are switched to directly, from a ring without atomics.
-    bar(
-        Bench::Switch,
-        1,
-        Metric::NsPerOp,
-        Limit::TimesLeast(0.12, &["go"]),
-    ),
-    bar(
-        Bench::Pingpong,
-        1,
-        Metric::NsPerOp,
-        Limit::TimesLeast(0.1, &["go"]),
-    ),
-    // A parked green thread holds one page of stack, what describes it, and its page tables.
-    bar(Bench::Parked, 1, Metric::KibPerUnit, Limit::Fixed(4.7)),
-    bar(
-        Bench::Parked,
-        1,
-        Metric::NsPerOp,
-        Limit::TimesLeast(1.3, &["go"]),
-    ),
-    bar(
-        Bench::Skynet,
-        2,
-        Metric::NsPerOp,
-        Limit::TimesLeast(0.35, &["go"]),
-    ),
-    bar(
-        Bench::Skynet,
-        2,
-        Metric::NsPerOp,
-        Limit::TimesLeast(0.5, &["tokio"]),
-    ),
-    // A spawn and join per call; then the same by the fork-join form, against the best of those.
-    bar(
-        Bench::CpuFib,
-        2,
-        Metric::NsPerOp,
-        Limit::TimesLeast(0.12, &["go"]),
-    ),
-    Bar {
-        ours: "weftwork-join",
-        ..bar(
-            Bench::CpuFib,
-            2,
-            Metric::NsPerOp,
-            Limit::TimesLeast(2.0, &["rayon"]),
-        )
-    },
-    bar(
-        Bench::Timer,
-        1,
-        Metric::NsPerOp,
-        Limit::TimesLeast(0.7, &["tokio"]),
-    ),
-    bar(Bench::Timer, 1, Metric::LateP99Us, Limit::Fixed(2000.0)),
-    // The same with futures as sleepers, which is what the peer's are.
-    Bar {
-        ours: "weftwork-async",
-        ..bar(
-            Bench::Timer,
-            1,
-            Metric::NsPerOp,
-            Limit::TimesLeast(0.7, &["tokio"]),
-        )
-    },
-    Bar {
-        ours: "weftwork-async",
-        ..bar(Bench::Timer, 1, Metric::LateP99Us, Limit::Fixed(2000.0))
-    },
-    // Plain blocking code must serve as fast as the best event loop, and as evenly.
-    echo(1, 50, Metric::OpsPerS, Limit::TimesGreatest(1.0, EPOLL)),
-    echo(1, 50, Metric::P99Us, Limit::TimesLeast(1.0, EPOLL)),
-    echo(1, 1000, Metric::OpsPerS, Limit::TimesGreatest(1.0, EPOLL)),
-    echo(1, 1000, Metric::P99Us, Limit::TimesLeast(1.0, EPOLL)),
-    echo(2, 50, Metric::OpsPerS, Limit::TimesGreatest(1.0, EPOLL)),
-    echo(2, 50, Metric::P99Us, Limit::TimesLeast(1.0, EPOLL)),
-    echo(2, 1000, Metric::OpsPerS, Limit::TimesGreatest(1.0, EPOLL)),
-    echo(2, 1000, Metric::P99Us, Limit::TimesLeast(1.0, EPOLL)),
-    // A runtime without work sleeps until it is woken.
-    bar(Bench::Idle, 2, Metric::WakeupsPerS, Limit::Fixed(0.0)),
-];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Bench;
 
-    const HALF: Bar = bar(
-        Bench::Switch,
-        1,
-        Metric::NsPerOp,
+    const HALF: Bar = Bar::time(
+        Grid::new(Bench::Switch, &[1]),
         Limit::TimesLeast(0.5, &["go", "tokio"]),
     );
 
@@ -307,7 +203,8 @@ mod tests {
 
     #[test]
     fn a_limit_may_be_met_exactly() {
-        let zero = bar(Bench::Idle, 2, Metric::WakeupsPerS, Limit::Fixed(0.0));
+        let idle = Grid::new(Bench::Idle, &[2]);
+        let zero = Bar::new(idle, Metric::WakeupsPerS, Limit::Fixed(0.0));
         let verdict = zero.judge(|_| Some(0.0));
         assert_eq!(
             verdict,

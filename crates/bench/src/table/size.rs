@@ -1,0 +1,58 @@
+//! How many operations a run of a table does: enough for a steady figure of each peer.
+
+use crate::registry::Bench;
+use crate::setting::{Capacity, Setting};
+
+/// Returns whether `peer` runs on threads of the operating system, which hand over slowly.
+pub(super) fn on_threads(peer: &str) -> bool {
+    matches!(
+        peer,
+        "crossbeam" | "flume" | "kanal" | "parking_lot" | "std" | "weftwork-threads"
+    )
+}
+
+/// Returns the flags of size of a run; with `quick`, of a tenth.
+///
+/// May cannot hold more stacks than about half of `vm.max_map_count`, a thread of the operating
+/// system is dear, and kanal's threads burn the CPUs where there are many: these run smaller.
+pub(super) fn flags(setting: &Setting, peer: &str, quick: bool) -> Vec<String> {
+    let threads = on_threads(peer);
+    let hands_over = matches!(setting.capacity, Some(Capacity::Bounded(0 | 1)));
+    let (flag, full, quick_size): (_, u64, u64) = match (setting.bench, peer) {
+        (Bench::Switch, "corosensei" | "generator") => ("--n", 50_000_000, 5_000_000),
+        (Bench::Switch, "weftwork") => ("--n", 10_000_000, 1_000_000),
+        (Bench::Switch, "std") => ("--n", 200_000, 20_000),
+        (Bench::Switch, _) => ("--n", 2_000_000, 200_000),
+        (Bench::SpawnJoin, "std") => ("--n", 20_000, 2_000),
+        (Bench::SpawnJoin, "may") => ("--n", 500_000, 100_000),
+        (Bench::SpawnJoin, _) => ("--n", 2_000_000, 200_000),
+        (Bench::Pingpong, "weftwork" | "weftwork-park") => ("--n", 5_000_000, 500_000),
+        (Bench::Pingpong, _) if threads => ("--n", 50_000, 5_000),
+        (Bench::Pingpong, _) => ("--n", 1_000_000, 100_000),
+        (Bench::Mpmc | Bench::Mpsc, _) if threads && hands_over => ("--n", 100_000, 10_000),
+        (Bench::Mpmc | Bench::Mpsc, _) if hands_over => ("--n", 2_000_000, 200_000),
+        (Bench::Mpmc | Bench::Mpsc, _) => ("--n", 4_000_000, 400_000),
+        (Bench::Select, _) if threads => ("--n", 500_000, 50_000),
+        (Bench::Select, _) => ("--n", 2_000_000, 200_000),
+        (Bench::FanIn, "kanal") => ("--n", 20_000, 4_000),
+        (Bench::FanIn, _) => ("--n", 100_000, 10_000),
+        (Bench::IdleWaiters, _) => ("--span-ms", 2_000, 500),
+        (Bench::Mutex, "tokio" | "weftwork-tokio") => ("--n", 4_000_000, 400_000),
+        (Bench::Mutex, _) => ("--n", 20_000_000, 2_000_000),
+        (Bench::Parked | Bench::Timer, "may") => ("--n", 30_000, 10_000),
+        (Bench::Parked, "std") => ("--n", 10_000, 1_000),
+        (Bench::Parked, _) => ("--n", 1_000_000, 100_000),
+        (Bench::Skynet, "may") => ("--n", 10_000, 10_000),
+        (Bench::Skynet, _) => ("--n", 1_000_000, 100_000),
+        (Bench::CpuFib, "may") => ("--fib", 21, 18),
+        (Bench::CpuFib, _) => ("--fib", 30, 25),
+        (Bench::Timer, _) => ("--n", 100_000, 10_000),
+        (Bench::WakeLatency, _) => ("--n", 20_000, 2_000),
+        (Bench::StealLatency, _) => ("--n", 10_000, 10_000),
+        (Bench::SpawnInstructions, _) => ("--n", 20_000, 2_000),
+        (Bench::Idle, _) => ("--span-ms", 2_000, 500),
+        (Bench::Echo, _) => return Vec::new(),
+    };
+    let size = if quick { quick_size } else { full };
+    vec![flag.to_owned(), size.to_string()]
+}
