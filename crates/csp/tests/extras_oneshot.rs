@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
+use weftwork_core::sync::Mutex;
 use weftwork_csp::oneshot::{
     self, Receiver, RecvError, RecvTimeoutError, Sender, TryRecvError, channel,
 };
@@ -222,22 +223,22 @@ fn a_dropped_wait_for_the_end_leaves_no_waker() {
 #[test]
 fn a_waker_may_use_the_channel() {
     // Class: a waker that is called under a lock.
-    struct Peeks(std::sync::Mutex<Option<Receiver<i32>>>, AtomicUsize);
+    struct Peeks(Mutex<Option<Receiver<i32>>>, AtomicUsize);
     impl Wake for Peeks {
         fn wake(self: Arc<Self>) {
-            let receiver = self.0.lock().unwrap().take();
+            let receiver = self.0.lock().take();
             let got = receiver.unwrap().try_recv().unwrap();
             self.1
                 .store(usize::try_from(got).unwrap(), Ordering::SeqCst);
         }
     }
     let (sender, mut receiver) = channel();
-    let peeks = Arc::new(Peeks(std::sync::Mutex::new(None), AtomicUsize::new(0)));
+    let peeks = Arc::new(Peeks(Mutex::new(None), AtomicUsize::new(0)));
     let waker = Waker::from(Arc::clone(&peeks));
     let polled = Pin::new(&mut receiver).poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending());
     drop(waker);
-    *peeks.0.lock().unwrap() = Some(receiver);
+    *peeks.0.lock() = Some(receiver);
     sender.send(7).unwrap();
     assert_eq!(peeks.1.load(Ordering::SeqCst), 7);
     assert_eq!(Arc::strong_count(&peeks), 1);
