@@ -44,6 +44,12 @@ const MAP: &[Allowed] = &[
         why: "puts tasks, stacks and readiness together",
     },
     Allowed {
+        name: "weftwork-sync",
+        crates: &["weftwork-core"],
+        external: &[],
+        why: "locks wait through core, so they serve threads and foreign executors as well",
+    },
+    Allowed {
         name: "weftwork-net",
         crates: &["weftwork-core", "weftwork-reactor", "weftwork-sched"],
         external: &["libc"],

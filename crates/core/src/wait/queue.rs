@@ -24,6 +24,7 @@ use batch::Batch;
 use list::Lists;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 
 /// One of the two lanes of a queue; first come, first served within each.
@@ -156,6 +157,10 @@ impl<S: Line> WaitQueue<S> {
         }
     }
 }
+
+// No code of the user's runs under the lock, so no panic of theirs leaves the state half changed.
+impl<S: Line> RefUnwindSafe for WaitQueue<S> {}
+impl<S: Line> UnwindSafe for WaitQueue<S> {}
 
 impl<S: Line> fmt::Debug for WaitQueue<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
