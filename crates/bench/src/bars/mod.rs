@@ -5,6 +5,7 @@
 //! The promises that need more than this program are shown elsewhere: 50,000 open connections by
 //! the example `c50k`; the memory of a channel by the tests of its crate.
 
+mod locks;
 mod runtime;
 
 use crate::setting::Grid;
@@ -154,7 +155,7 @@ impl Bar {
 
 /// Returns every promise.
 pub(crate) fn bars() -> impl Iterator<Item = &'static Bar> {
-    [runtime::BARS].into_iter().flatten()
+    [runtime::BARS, locks::BARS].into_iter().flatten()
 }
 
 #[cfg(test)]

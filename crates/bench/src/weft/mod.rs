@@ -1,12 +1,15 @@
 //! The workloads on Weftwork.
 //!
-//! Peers: `weftwork`; for fork-join `weftwork-join`; for timers of futures `weftwork-async`. What is
-//! called of the runtime is imported here, so that this file is the boundary: the others use the
-//! names below.
+//! Peers: `weftwork`; for fork-join `weftwork-join`; for timers of futures `weftwork-async`; for a
+//! hand-over without a channel `weftwork-park`; for channels and locks without our runtime
+//! `weftwork-threads` and `weftwork-tokio`. What is called of our crates is imported here, so that
+//! this file is the boundary: the others use the names below.
 
 mod cpu;
 mod echo;
+mod green;
 mod latency;
+pub(crate) mod locks;
 mod parked;
 mod tasks;
 mod timer;
@@ -16,6 +19,8 @@ pub(crate) use weftwork_sched::{
     JoinHandle, Runtime, Thread, current, join, park, sleep, sleep_async, spawn, spawn_async,
     yield_now,
 };
+
+pub(crate) use weftwork_sync::Mutex;
 
 use crate::cli::Run;
 use crate::registry::{Bench, Entry};

@@ -1,0 +1,33 @@
+//! Green threads, as a place of blocking code.
+
+use super::{JoinHandle, drive, spawn};
+use crate::cli::Run;
+use crate::place::Place;
+
+/// Green threads of one runtime.
+#[derive(Debug)]
+pub(crate) enum GreenThreads {}
+
+impl Place for GreenThreads {
+    type Handle<T: Send + 'static> = JoinHandle<T>;
+
+    fn drive<T, F>(run: &Run, driver: F) -> T
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        drive(run, driver)
+    }
+
+    fn spawn<T, F>(body: F) -> Self::Handle<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        spawn(body)
+    }
+
+    fn join<T: Send + 'static>(handle: Self::Handle<T>) -> T {
+        handle.join().expect("a green thread does not panic")
+    }
+}
