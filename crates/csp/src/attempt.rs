@@ -61,7 +61,7 @@ pub(crate) struct Attempt<'q, S: Line<Token = News>, O> {
     operation: O,
 }
 
-impl<'q, S: Line<Token = News>, O: Operation<S>> Attempt<'q, S, O> {
+impl<'q, S: Line<Token = News>, O> Attempt<'q, S, O> {
     pub(crate) fn new(waiter: Waiter<'q, S>, operation: O) -> Self {
         Attempt { waiter, operation }
     }
@@ -83,7 +83,10 @@ impl<'q, S: Line<Token = News>, O: Operation<S>> Attempt<'q, S, O> {
     }
 
     /// Attempts, and waits for news as long as that is in vain.
-    pub(crate) fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O::Output> {
+    pub(crate) fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O::Output>
+    where
+        O: Operation<S>,
+    {
         let (mut waiter, operation) = self.project();
         let mut granted = false;
         loop {
@@ -131,8 +134,14 @@ pub(crate) fn wait_deadline<S: Line<Token = News>, O: Operation<S>, E>(
 
 /// Makes `$name`, a structure whose one field is an [`Attempt`], a future and an event.
 macro_rules! attempt_future {
-    ($name:ident<$life:lifetime, $message:ident $(: $bound:ident)?>, $output:ty) => {
-        impl<$life, $message $(: $bound)?> Future for $name<$life, $message> {
+    (
+        $name:ident<$life:lifetime, $message:ident $(: $bound:ident)? $(, $function:ident)?>,
+        $output:ty $(, $condition:ty)?
+    ) => {
+        impl<$life, $message $(: $bound)? $(, $function)?> Future
+            for $name<$life, $message $(, $function)?>
+        $(where $function: FnMut(&$message) -> $condition)?
+        {
             type Output = $output;
 
             fn poll(
@@ -140,14 +149,18 @@ macro_rules! attempt_future {
                 context: &mut ::std::task::Context<'_>,
             ) -> ::std::task::Poll<Self::Output> {
                 // SAFETY: the field is pinned with the structure: that has no other field, no `Drop`,
-                // and no method that gets to the field in another way than this.
+                // and no method that moves the field.
                 unsafe { self.map_unchecked_mut(|future| &mut future.0) }.poll(context)
             }
         }
 
-        impl<$life, $message $(: $bound)?> ::weftwork_core::Event for $name<$life, $message> {}
+        impl<$life, $message $(: $bound)? $(, $function)?> ::weftwork_core::Event
+            for $name<$life, $message $(, $function)?>
+        $(where $function: FnMut(&$message) -> $condition)?
+        {
+        }
 
-        impl<$message> ::std::fmt::Debug for $name<'_, $message> {
+        impl<$message $(, $function)?> ::std::fmt::Debug for $name<'_, $message $(, $function)?> {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.debug_struct(stringify!($name)).finish_non_exhaustive()
             }

@@ -3,7 +3,7 @@
 use super::buffer::{self, Buffer, Queue, Recv};
 use super::iter::{Iter, TryIter};
 use crate::attempt::{self, Attempt, attempt_future};
-use crate::oneshot::{RecvError, RecvTimeoutError, TryRecvError};
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use std::fmt;
 use std::time::{Duration, Instant};
 use weftwork_core::sync::Arc;

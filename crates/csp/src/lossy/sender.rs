@@ -1,7 +1,7 @@
 //! The sending end of a lossy channel.
 
 use super::buffer::{self, Queue};
-use crate::oneshot::SendError;
+use crate::error::SendError;
 use std::fmt;
 use weftwork_core::sync::Arc;
 

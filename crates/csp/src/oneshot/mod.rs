@@ -19,13 +19,12 @@
 //!
 //! The word and its protocol: the head of `oneshot/state.rs`.
 
-mod error;
 mod receiver;
 mod sender;
 mod shared;
 mod state;
 
-pub use error::{RecvError, RecvTimeoutError, SendError, TryRecvError};
+pub use crate::error::{RecvError, RecvTimeoutError, SendError, TryRecvError};
 pub use receiver::Receiver;
 pub use sender::{Closed, Sender};
 

@@ -1,7 +1,7 @@
 //! The end that receives the message: blocking, or as a future.
 
-use super::error::{RecvError, RecvTimeoutError, TryRecvError};
 use super::shared::Rx;
+use crate::error::{RecvError, RecvTimeoutError, TryRecvError};
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};

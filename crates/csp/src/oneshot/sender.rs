@@ -1,7 +1,7 @@
 //! The end that sends the message.
 
-use super::error::SendError;
 use super::shared::Tx;
+use crate::error::SendError;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -10,8 +10,8 @@
 //! Wakers are called and dropped, and messages dropped, after the end has left: that is foreign code,
 //! and it may do what it likes, to the channel's other end, too.
 
-use super::error::{RecvError, TryRecvError};
 use super::state::{End, Exit, Last, Snapshot, State};
+use crate::error::{RecvError, TryRecvError};
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
