@@ -174,6 +174,7 @@ const INSTRUCTIONS: &[Entry] = &[
 /// All entries, ours first.
 const GROUPS: &[&[Entry]] = &[
     crate::weft::ENTRIES,
+    crate::weft::channels::ENTRIES,
     crate::weft::locks::ENTRIES,
     peers::tokio::ENTRIES,
     peers::tokio_channels::ENTRIES,

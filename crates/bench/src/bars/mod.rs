@@ -5,6 +5,7 @@
 //! The promises that need more than this program are shown elsewhere: 50,000 open connections by
 //! the example `c50k`; the memory of a channel by the tests of its crate.
 
+mod channels;
 mod locks;
 mod runtime;
 
@@ -35,6 +36,8 @@ pub(crate) enum Metric {
     P99Us,
     /// Times that a thread of an idle process woke, per second.
     WakeupsPerS,
+    /// CPU time of an idle process, per second.
+    CpuUsPerS,
 }
 
 impl Metric {
@@ -47,6 +50,7 @@ impl Metric {
             Metric::LateP99Us => &["late_p99_us"],
             Metric::P99Us => &["p99_us"],
             Metric::WakeupsPerS => &["wakeups_per_s"],
+            Metric::CpuUsPerS => &["cpu_us_per_s"],
         }
     }
 
@@ -59,6 +63,7 @@ impl Metric {
             Metric::LateP99Us => "lateness p99, µs",
             Metric::P99Us => "p99, µs",
             Metric::WakeupsPerS => "wake-ups/s",
+            Metric::CpuUsPerS => "CPU µs/s",
         }
     }
 }
@@ -155,7 +160,9 @@ impl Bar {
 
 /// Returns every promise.
 pub(crate) fn bars() -> impl Iterator<Item = &'static Bar> {
-    [runtime::BARS, locks::BARS].into_iter().flatten()
+    [runtime::BARS, channels::BARS, locks::BARS]
+        .into_iter()
+        .flatten()
 }
 
 #[cfg(test)]

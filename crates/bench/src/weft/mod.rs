@@ -5,6 +5,7 @@
 //! `weftwork-threads` and `weftwork-tokio`. What is called of our crates is imported here, so that
 //! this file is the boundary: the others use the names below.
 
+pub(crate) mod channels;
 mod cpu;
 mod echo;
 mod green;
@@ -14,6 +15,7 @@ mod parked;
 mod tasks;
 mod timer;
 
+pub(crate) use weftwork_csp as channel;
 pub(crate) use weftwork_net::{TcpListener, TcpStream};
 pub(crate) use weftwork_sched::{
     JoinHandle, Runtime, Thread, current, join, park, sleep, sleep_async, spawn, spawn_async,
