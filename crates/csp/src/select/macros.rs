@@ -28,7 +28,8 @@ mod parse;
 /// If several are ready, each is as likely to be chosen. An operation is ready if it would not wait,
 /// so also if it would fail, because the channel is disconnected. The thread or green thread that
 /// calls waits until an arm is ready; a task that is cancelled meanwhile unwinds from here, and then
-/// no arm has happened. Inside a future use [`select_async!`].
+/// no arm has happened. Inside a future use
+/// [`select_async!`](crate::select_async!).
 ///
 /// # Arms
 ///
@@ -185,8 +186,8 @@ macro_rules! select_async {
     };
 }
 
-/// Waits as [`select_async!`] does, and if several arms are ready, chooses the one that is written
-/// first.
+/// Waits as [`select_async!`](crate::select_async!) does, and if several arms are ready, chooses the
+/// one that is written first.
 ///
 /// ```
 /// use weftwork_core::block_on;
