@@ -2,9 +2,8 @@
 
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-use weftwork_core::sync::{hint, sized};
 use weftwork_core::wait::wait_deadline;
-use weftwork_core::{Reason, TimedOut, host};
+use weftwork_core::{Reason, TimedOut};
 
 /// Waits until `poll` is ready, for ever or until `deadline`. The caller has just tried in vain.
 ///
@@ -35,31 +34,43 @@ pub(crate) fn wait<T>(reason: Reason, poll: impl FnMut(&mut Context<'_>) -> Poll
     }
 }
 
-/// The rounds of a spin: the n-th pauses 2ⁿ times, some two microseconds in all.
-const ROUNDS: usize = sized(6, 0);
+/// The pauses of the last round of a spin; each round has twice as many as the one before. Some two
+/// microseconds in all.
+#[cfg(not(weftwork_loom))]
+const LAST_ROUND: usize = 32;
 
 /// Tries again a few times, with pauses in between, where the other party may be running on another
 /// processor: on an OS thread, if there is another processor. A green thread never spins: whom it
 /// waits for may be on the same worker.
 ///
 /// `attempt` gives `None` to go on, and `Some(false)` to give up.
+#[cfg(not(weftwork_loom))]
 #[inline]
 pub(crate) fn spin(mut attempt: impl FnMut() -> Option<bool>) -> bool {
-    if ROUNDS == 0 || host::is_hosted() || !has_processors() {
+    if weftwork_core::host::is_hosted() || !has_processors() {
         return false;
     }
-    for round in 0..ROUNDS {
-        for _ in 0..1 << round {
-            hint::spin_loop();
+    let mut pauses = 1;
+    while pauses <= LAST_ROUND {
+        for _ in 0..pauses {
+            weftwork_core::sync::hint::spin_loop();
         }
         if let Some(end) = attempt() {
             return end;
         }
+        pauses *= 2;
     }
     false
 }
 
+/// A model does not spin: it visits what a spin would find anyway.
+#[cfg(weftwork_loom)]
+pub(crate) fn spin(_: impl FnMut() -> Option<bool>) -> bool {
+    false
+}
+
 /// Whether this process may run on more than one processor.
+#[cfg(not(weftwork_loom))]
 fn has_processors() -> bool {
     // Outside the models: a fact about the machine, not part of any protocol.
     use std::sync::atomic::{AtomicUsize, Ordering};
