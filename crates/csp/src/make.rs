@@ -95,6 +95,6 @@ pub fn tick(duration: Duration) -> Receiver<Instant> {
 /// assert_eq!(never::<i32>().try_recv(), Err(TryRecvError::Empty));
 /// ```
 #[must_use]
-pub fn never<T>() -> Receiver<T> {
+pub const fn never<T>() -> Receiver<T> {
     Receiver::never()
 }

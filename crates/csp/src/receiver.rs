@@ -53,7 +53,7 @@ impl<T> Receiver<T> {
         }
     }
 
-    pub(crate) fn never() -> Self {
+    pub(crate) const fn never() -> Self {
         Receiver {
             flavor: Flavor::Never,
         }

@@ -1,16 +1,16 @@
 //! How long an OS thread looks for its outcome before it sleeps.
 //!
 //! Green threads and futures never spin: the peer may need the very worker they run on. An OS thread
-//! spins for about a microsecond, less than a sleep and a wake-up cost; with more threads than
-//! processors the peer needs a processor, so it then offers its own a few times. It gives up soon:
-//! thousands of threads may be waiting. Measured: `docs/design/channels.md`.
+//! looks for a moment, less than a sleep and a wake-up cost. The peer may need a processor for its part,
+//! so after a few pauses the thread offers its own, which costs little if nobody wants it. It gives up
+//! after some microseconds: thousands of threads may be waiting. Measured: `docs/design/channels.md`.
 
 use weftwork_core::sync::{hint, sized, thread};
 
 /// Rounds of looking, between which the processor pauses twice as long each.
-const PAUSES: u32 = sized(6, 0) as u32;
+const PAUSES: u32 = sized(4, 0) as u32;
 /// Rounds of looking, between which others get the processor.
-const YIELDS: usize = sized(4, 0);
+const YIELDS: usize = sized(32, 0);
 
 /// Looks until `done` says so; false: it never did.
 #[inline]

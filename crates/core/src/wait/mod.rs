@@ -168,6 +168,39 @@ pub fn wait_deadline<T>(
     )
 }
 
+/// As [`wait_deadline`], for an operation that has left its waker already, right after a [`checkpoint`]:
+/// it does not count against the time slice again.
+///
+/// For operations that find out under a lock that they have to wait, and leave the waker, that of
+/// [`Host::waker`], under the same hold. On a thread without a host it is `wait_deadline`.
+///
+/// # Errors
+/// The deadline passed first.
+#[track_caller]
+#[inline]
+pub fn wait_registered<T>(
+    reason: Reason,
+    deadline: Option<Instant>,
+    operation: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Result<T, TimedOut> {
+    let site = Site {
+        reason,
+        location: Location::caller(),
+    };
+    let waited = host::with(|host| match host {
+        Some(host) => {
+            let interruptible = cancel::UNWINDS && !std::thread::panicking();
+            park_until_ready(host, site, deadline, operation, interruptible)
+        }
+        None => on_thread(deadline, operation),
+    });
+    match waited {
+        Ok(value) => Ok(value),
+        Err(Interrupt::TimedOut) => Err(TimedOut),
+        Err(Interrupt::Cancelled) => cancel::unwind(),
+    }
+}
+
 /// Waits until `operation` is ready, until `deadline` or until the current task is cancelled,
 /// whichever is first. Never unwinds by itself. What the `try_` forms of waiting calls are made of.
 ///
@@ -290,6 +323,22 @@ fn hosted<T>(
     host: &dyn Host,
     site: Site,
     deadline: Option<Instant>,
+    operation: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    interruptible: bool,
+) -> Result<T, Interrupt> {
+    // A task that unwinds already cannot be unwound again: its destructors wait undisturbed.
+    let interruptible = interruptible && !std::thread::panicking();
+    if host.checkpoint().is_err() && interruptible {
+        return Err(Interrupt::Cancelled);
+    }
+    park_until_ready(host, site, deadline, operation, interruptible)
+}
+
+#[inline]
+fn park_until_ready<T>(
+    host: &dyn Host,
+    site: Site,
+    deadline: Option<Instant>,
     mut operation: impl FnMut(&mut Context<'_>) -> Poll<T>,
     interruptible: bool,
 ) -> Result<T, Interrupt> {
@@ -297,11 +346,6 @@ fn hosted<T>(
     // task is here until this returns.
     let waker = unsafe { host.waker().as_ref() };
     let mut context = Context::from_waker(waker);
-    // A task that unwinds already cannot be unwound again: its destructors wait undisturbed.
-    let interruptible = interruptible && !std::thread::panicking();
-    if host.checkpoint().is_err() && interruptible {
-        return Err(Interrupt::Cancelled);
-    }
     loop {
         let parks = PARKS.get();
         if let Poll::Ready(value) = operation(&mut context) {

@@ -13,7 +13,9 @@ use crate::lock::{Lock, LockGuard};
 use crate::reason::CloseReason;
 use crate::waiting::Wakes;
 use state::{CLOSED, RECEIVERS_GONE, SENDERS_GONE, State, UNBOUNDED};
+use std::collections::VecDeque;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -118,7 +120,7 @@ impl<T> Channel<T> {
         };
         wakes.wake();
         drop(unused);
-        drop(dropped);
+        drop_one_by_one(dropped);
         first
     }
 
@@ -130,6 +132,17 @@ impl<T> Channel<T> {
     pub(crate) fn close_reason(&self) -> Option<CloseReason> {
         self.lock().reason.clone()
     }
+}
+
+/// Drops messages up to the first that panics: those behind it are leaked, because a second panic while
+/// the first unwinds would end the process.
+fn drop_one_by_one<T>(messages: VecDeque<T>) {
+    let mut messages = ManuallyDrop::new(messages);
+    while let Some(message) = messages.pop_front() {
+        drop(message);
+    }
+    // Empty: only its memory is left.
+    drop(ManuallyDrop::into_inner(messages));
 }
 
 fn count_up(count: &AtomicUsize) {

@@ -9,6 +9,7 @@
 use super::state::{Found, State};
 use super::{Channel, GRACE};
 use crate::error::RecvError;
+use crate::lock::LockGuard;
 use crate::waiting::{List, Node, Role, Signal, Status, Wakes};
 use std::cell::Cell;
 use std::fmt;
@@ -18,7 +19,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use weftwork_core::host;
 use weftwork_core::sync::cell::UnsafeCell;
-use weftwork_core::wait::{Reason, TimedOut, deadline_after, wait_deadline};
+use weftwork_core::wait::{
+    Reason, TimedOut, checkpoint, deadline_after, wait_deadline, wait_registered,
+};
 
 /// The word in reports for what receives wait for.
 pub(crate) const RECV: Reason = Reason::new("recv");
@@ -325,18 +328,54 @@ impl<T> Channel<T> {
         &self,
         deadline: Option<Instant>,
     ) -> Result<Result<T, RecvError>, TimedOut> {
+        checkpoint();
+        let mut wakes = Wakes::new();
+        let mut state = self.lock();
+        let found = state.take(&mut wakes);
+        if matches!(found, Found::Empty) {
+            return self.receive_later(state, wakes, deadline);
+        }
+        drop(state);
+        wakes.wake();
+        match found {
+            Found::Value(value) => Ok(Ok(value)),
+            Found::Ended | Found::Empty => Ok(Err(RecvError)),
+        }
+    }
+
+    /// Waits for a value. The lock is still held under which there was none.
+    #[inline(never)]
+    #[track_caller]
+    fn receive_later(
+        &self,
+        mut state: LockGuard<'_, State<T>>,
+        mut wakes: Wakes,
+        deadline: Option<Instant>,
+    ) -> Result<Result<T, RecvError>, TimedOut> {
         let mut receiving = std::pin::pin!(Receiving::new(self, Role::Receive));
-        let waited = wait_deadline(RECV, deadline, |context| {
-            let polled = receiving.as_mut().poll_blocking(context);
-            if polled.is_pending()
-                && !host::is_hosted()
-                && receiving.waits.get()
-                && receiving.spin()
-            {
-                return receiving.as_mut().poll_blocking(context);
-            }
-            polled
+        let hosted = host::with(|host| {
+            host.is_some_and(|host| {
+                // SAFETY: the waker is good while the current task runs, and this is it.
+                let waker = unsafe { host.waker().as_ref() }.clone();
+                receiving.enlist(&mut state, waker, false, &mut wakes);
+                true
+            })
         });
+        drop(state);
+        wakes.wake();
+        let waited = if hosted {
+            wait_registered(RECV, deadline, |context| {
+                receiving.as_mut().poll_blocking(context)
+            })
+        } else {
+            wait_registered(RECV, deadline, |context| {
+                let polled = receiving.as_mut().poll_blocking(context);
+                if polled.is_pending() && receiving.waits.get() && receiving.spin() {
+                    return receiving.as_mut().poll_blocking(context);
+                }
+                polled
+            })
+        };
         match waited {
             Ok(result) => Ok(result),
             Err(TimedOut) => receiving.as_mut().leave().map(Ok).ok_or(TimedOut),

@@ -8,6 +8,7 @@
 use super::receiving::is_noop;
 use super::state::{State, Unplaced};
 use super::{Channel, GRACE};
+use crate::lock::LockGuard;
 use crate::waiting::{List, Node, Role, Signal, Status, Wakes};
 use std::cell::Cell;
 use std::fmt;
@@ -17,7 +18,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use weftwork_core::host;
 use weftwork_core::sync::cell::UnsafeCell;
-use weftwork_core::wait::{Reason, TimedOut, deadline_after, wait_deadline};
+use weftwork_core::wait::{Reason, TimedOut, checkpoint, deadline_after, wait_registered};
 
 /// The word in reports for what sends wait for.
 pub(crate) const SEND: Reason = Reason::new("send");
@@ -293,34 +294,75 @@ impl<T> Channel<T> {
     #[inline]
     #[track_caller]
     pub(crate) fn send(&self, value: T, deadline: Option<Instant>) -> Result<(), Unsent<T>> {
+        checkpoint();
+        let mut wakes = Wakes::new();
+        let mut state = self.lock();
+        match state.place(value, &mut wakes) {
+            Ok(()) => {
+                drop(state);
+                wakes.wake();
+                Ok(())
+            }
+            Err(Unplaced::Ended(value)) => {
+                drop(state);
+                wakes.wake();
+                Err(Unsent::Ended(value))
+            }
+            Err(Unplaced::Full(value)) => self.send_later(state, wakes, value, deadline),
+        }
+    }
+
+    /// Waits for a place. The lock is still held under which there was none.
+    #[inline(never)]
+    #[track_caller]
+    fn send_later(
+        &self,
+        mut state: LockGuard<'_, State<T>>,
+        mut wakes: Wakes,
+        value: T,
+        deadline: Option<Instant>,
+    ) -> Result<(), Unsent<T>> {
         let mut sending = std::pin::pin!(Sending::new(self, value));
+        let hosted = host::with(|host| {
+            host.is_some_and(|host| {
+                // SAFETY: the waker is good while the current task runs, and this is it.
+                let waker = unsafe { host.waker().as_ref() }.clone();
+                sending.enlist(&mut state, waker, &mut wakes);
+                true
+            })
+        });
+        drop(state);
+        wakes.wake();
         let mut again = false;
         loop {
-            let grace = sending
-                .behind_selection
-                .get()
+            // Behind a selection that may have been forgotten the wait is cut short, once.
+            let grace = (sending.behind_selection.get() && (hosted || again))
                 .then(|| deadline_after(GRACE))
                 .flatten()
                 .filter(|grace| deadline.is_none_or(|deadline| *grace < deadline));
-            let waited = wait_deadline(SEND, grace.or(deadline), |context| {
-                let mut polled = if again {
-                    if is_noop(context.waker()) {
-                        return Poll::Pending;
-                    }
+            let waited = wait_registered(SEND, grace.or(deadline), |context| {
+                if hosted {
+                    return sending.as_mut().poll_blocking(context).map(Some);
+                }
+                if again && is_noop(context.waker()) {
+                    return Poll::Pending;
+                }
+                let polled = if again {
                     // A thread may wait under another waker now.
                     sending.as_mut().poll(context)
                 } else {
                     sending.as_mut().poll_blocking(context)
                 };
-                if polled.is_pending() && sending.waits.get() {
-                    if grace.is_none() && sending.behind_selection.get() {
-                        return Poll::Ready(None);
-                    }
-                    if !host::is_hosted() && crate::spin::until(|| sending.signal.has_moved()) {
-                        polled = sending.as_mut().poll_blocking(context);
-                    }
+                if polled.is_ready() || !sending.waits.get() {
+                    return polled.map(Some);
                 }
-                polled.map(Some)
+                if !again && sending.behind_selection.get() {
+                    return Poll::Ready(None);
+                }
+                if crate::spin::until(|| sending.signal.has_moved()) {
+                    return sending.as_mut().poll_blocking(context).map(Some);
+                }
+                Poll::Pending
             });
             match waited {
                 Ok(Some(Ok(()))) => return Ok(()),
@@ -333,6 +375,7 @@ impl<T> Channel<T> {
                     if sending.overtake_selection() {
                         return Ok(());
                     }
+                    again = true;
                 }
                 Err(TimedOut) => {
                     return match sending.as_mut().leave() {

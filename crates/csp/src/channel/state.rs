@@ -85,12 +85,18 @@ impl<T> State<T> {
         self.ends & (RECEIVERS_GONE | CLOSED) != 0
     }
 
+    /// Whether nothing will come any more: what is in the buffer is the last. No permit is out when the
+    /// last sender goes, unless it was forgotten: each has a sender, or borrows one.
+    #[inline]
+    fn is_final(&self) -> bool {
+        self.ends & SENDERS_GONE != 0
+            || (self.ends & CLOSED != 0 && self.permits == self.selections)
+    }
+
     /// Whether nothing will ever be received any more.
     #[inline]
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.ends & (SENDERS_GONE | CLOSED) != 0
-            && self.buffer.is_empty()
-            && self.permits == self.selections
+        self.ends != 0 && self.buffer.is_empty() && self.is_final()
     }
 
     /// Gives `value`, which is older than what is in the buffer, to a receiver that waits.
@@ -418,8 +424,9 @@ impl<T> State<T> {
         }
         self.permits -= 1;
         self.refill(wakes);
-        if self.is_exhausted() {
-            // Those who waited for what the permit might bring.
+        if self.is_final() {
+            // Those who waited for what the permit might bring; also if there is something left, which
+            // one of them takes: nobody will tell the others.
             self.notify_all(List::Receivers, wakes);
             self.notify_all(List::ReceiveWatchers, wakes);
         }
