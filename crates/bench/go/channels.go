@@ -151,7 +151,7 @@ func idleWaiters(a flags) {
 	for waiting.Load() < int64(n) {
 		time.Sleep(time.Millisecond)
 	}
-	time.Sleep(300 * time.Millisecond)
+	time.Sleep(2500 * time.Millisecond)
 	cpu, start := cpuTime(), time.Now()
 	time.Sleep(span)
 	watched := time.Since(start).Seconds()

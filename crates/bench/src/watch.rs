@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use crate::cli::Run;
 use crate::measure::Measurement;
 use crate::process::{cpu_time, voluntary_switches};
-use crate::workload::SETTLE;
 
-/// Watches this process for `--span-ms`: how often its threads wake, and their CPU time.
+/// Leaves this process alone for `settle`, then watches it for `--span-ms`: how often its threads wake, and their CPU time.
 ///
 /// A thread that wakes must go to sleep again, which the kernel counts as a voluntary context
 /// switch. The calling thread itself sleeps once within the time, and that one is taken off.
-pub(crate) fn idleness(run: &Run, n: u64) -> Measurement {
-    thread::sleep(SETTLE);
+pub(crate) fn idleness(run: &Run, n: u64, settle: Duration) -> Measurement {
+    thread::sleep(settle);
     let span = Duration::from_millis(run.span_ms);
     // Reading the switches of a thousand threads takes CPU time, which is not theirs: the inner
     // pair of readings is that of the CPU time.

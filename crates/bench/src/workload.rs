@@ -11,6 +11,10 @@ pub(crate) const FAN_OUT: u64 = 10;
 /// `parked`: how long the parked tasks are left alone before the memory is read.
 pub(crate) const SETTLE: Duration = Duration::from_millis(300);
 
+/// `idle_waiters`: how long the waiters are left alone before they are watched. A runtime may give
+/// back, in steps, what it needed to start them.
+pub(crate) const SETTLE_WAITERS: Duration = Duration::from_millis(2500);
+
 /// `parked`: how often the driver looks whether all tasks are parked.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(1);
 

@@ -12,7 +12,7 @@ use crate::measure::Measurement;
 use crate::place::Place;
 use crate::setting::{Capacity, Sides};
 use crate::watch;
-use crate::workload::{LOOK_AGAIN, SETTLE, share, sum_below};
+use crate::workload::{LOOK_AGAIN, SETTLE, SETTLE_WAITERS, share, sum_below};
 
 /// A library's channel.
 pub(crate) trait Channel: 'static {
@@ -208,7 +208,7 @@ pub(crate) fn idle_waiters<P: Place, C: Channel<Receiver: Clone>>(run: &Run) -> 
     while waiting.load(Ordering::Relaxed) < n {
         thread::sleep(LOOK_AGAIN);
     }
-    let measurement = watch::idleness(run, n);
+    let measurement = watch::idleness(run, n, SETTLE_WAITERS);
     for value in 0..n {
         C::send(&senders[(value / WAITERS_PER_CHANNEL) as usize], value);
     }

@@ -14,7 +14,7 @@ use crate::measure::Measurement;
 use crate::peers::tokio::drive;
 use crate::setting::{Capacity, Sides};
 use crate::watch;
-use crate::workload::{LOOK_AGAIN, share, sum_below};
+use crate::workload::{LOOK_AGAIN, SETTLE_WAITERS, share, sum_below};
 
 /// A library's channel.
 pub(crate) trait AsyncChannel: 'static {
@@ -200,7 +200,7 @@ pub(crate) fn idle_waiters<C: AsyncChannel<Receiver: Clone>>(run: &Run) -> Measu
     while waiting.load(Ordering::Relaxed) < n {
         std::thread::sleep(LOOK_AGAIN);
     }
-    let measurement = watch::idleness(run, n);
+    let measurement = watch::idleness(run, n, SETTLE_WAITERS);
     for value in 0..n {
         let sender = &senders[(value / WAITERS_PER_CHANNEL) as usize];
         futures_lite::future::block_on(C::send(sender, value));

@@ -7,7 +7,7 @@ use crate::cli::Run;
 use crate::measure::{self, Measurement};
 use crate::process::cpu_time;
 use crate::watch;
-use crate::workload::Sleeps;
+use crate::workload::{SETTLE, Sleeps};
 
 fn sleep_and_tell_lateness(duration: Duration) -> u64 {
     let due = Instant::now() + duration;
@@ -57,5 +57,5 @@ pub(super) fn idle(run: &Run) -> Measurement {
             task.join().unwrap();
         }
     });
-    watch::idleness(run, run.span_ms)
+    watch::idleness(run, run.span_ms, SETTLE)
 }
