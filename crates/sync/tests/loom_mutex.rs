@@ -45,7 +45,7 @@ unsafe impl Send for Number {}
 #[cfg_attr(weftwork_canary, should_panic)]
 fn canary_two_add_and_neither_sleeps_through_the_unlock() {
     weaken!("mutex_announce");
-    model("lock against lock", 9, || {
+    model("lock against lock", 39, || {
         let mutex = Arc::new(Mutex::new(Number::new()));
         let other = thread::spawn({
             let mutex = Arc::clone(&mutex);
@@ -59,7 +59,7 @@ fn canary_two_add_and_neither_sleeps_through_the_unlock() {
 
 #[test]
 fn three_add_whoever_barges() {
-    model("lock against lock against lock", 170, || {
+    model("lock against lock against lock", 9_000, || {
         let mutex = Arc::new(Mutex::new(Number::new()));
         let others = [(); 2].map(|()| {
             let mutex = Arc::clone(&mutex);
@@ -77,7 +77,7 @@ fn three_add_whoever_barges() {
 #[cfg_attr(weftwork_canary, should_panic)]
 fn canary_one_that_lost_gets_the_lock_handed_over() {
     weaken!("mutex_hand_over");
-    model("lock twice against lock", 60, || {
+    model("lock twice against lock", 1_100, || {
         let mutex = Arc::new(Mutex::new(Number::new()));
         let other = thread::spawn({
             let mutex = Arc::clone(&mutex);
@@ -96,7 +96,7 @@ fn canary_one_that_lost_gets_the_lock_handed_over() {
 fn a_future_that_is_dropped_passes_its_turn_on() {
     model(
         "unlock against drop of a waiter, another behind",
-        38,
+        300,
         || {
             let mutex = Arc::new(Mutex::new(Number::new()));
             let guard = mutex.lock();
@@ -118,7 +118,7 @@ fn a_future_that_is_dropped_passes_its_turn_on() {
 
 #[test]
 fn a_lock_handed_to_a_future_that_is_dropped_is_free() {
-    model("unlock_fair against drop of the waiter", 20, || {
+    model("unlock_fair against drop of the waiter", 36, || {
         let mutex = Arc::new(Mutex::new(Number::new()));
         let guard = mutex.lock();
         let other = thread::spawn({
@@ -139,7 +139,7 @@ fn a_lock_handed_to_a_future_that_is_dropped_is_free() {
 
 #[test]
 fn a_lock_that_times_out_leaves_the_mutex_in_order() {
-    model("timeout against unlock", 10, || {
+    model("timeout against unlock", 42, || {
         let mutex = Arc::new(Mutex::new(Number::new()));
         let other = thread::spawn({
             let mutex = Arc::clone(&mutex);
@@ -160,7 +160,7 @@ fn a_lock_that_times_out_leaves_the_mutex_in_order() {
 
 #[test]
 fn a_notification_under_the_mutex_is_not_lost() {
-    model("condvar: wait against notify", 12, || {
+    model("condvar: wait against notify", 55, || {
         let pair = Arc::new((Mutex::new(false), Condvar::new()));
         let other = thread::spawn({
             let pair = Arc::clone(&pair);
