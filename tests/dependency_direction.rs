@@ -32,6 +32,12 @@ const MAP: &[Allowed] = &[
         why: "stacks and switches are useful without tasks, and are checked without them",
     },
     Allowed {
+        name: "weftwork-csp",
+        crates: &["weftwork-core"],
+        external: &["futures-core", "futures-sink"],
+        why: "channels wait through core alone, so one end may be under any executor",
+    },
+    Allowed {
         name: "weftwork-reactor",
         crates: &["weftwork-core"],
         external: &["libc"],
@@ -69,6 +75,8 @@ const MAP: &[Allowed] = &[
             "weftwork-fiber",
             "weftwork-reactor",
             "weftwork-sched",
+            "weftwork-sync",
+            "weftwork-csp",
             "weftwork-net",
         ],
         external: &[],

@@ -13,6 +13,7 @@ use std::panic::{Location, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use weftwork_core::Event;
 use weftwork_core::sync::Arc;
 use weftwork_core::task::{self, Meta};
 use weftwork_core::wait::{self, Reason, TimedOut, cancel, deadline_after};
@@ -158,6 +159,9 @@ impl Sleep {
         }
     }
 }
+
+// It takes nothing before its time has come, and a dropped timer is disarmed.
+impl Event for Sleep {}
 
 impl Future for Sleep {
     type Output = ();

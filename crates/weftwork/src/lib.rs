@@ -22,6 +22,8 @@
 //! | [`task`] | handles, names, task-local values | `weftwork-core`, `weftwork-sched` |
 //! | [`time`] | sleeps, limits, intervals | `weftwork-sched` |
 //! | `net` (feature `net`) | sockets with the interface of [`std::net`] | `weftwork-net` |
+//! | `csp` (feature `csp`) | channels, `select!`, and helpers built on them | `weftwork-csp` |
+//! | `sync` (feature `sync`) | locks, semaphores, contexts | `weftwork-sync` |
 //! | [`wait`] | to write a waiting operation of one's own | `weftwork-core` |
 //! | `main`, `test` (feature `macros`) | a function on a runtime | `weftwork-macros` |
 #![forbid(unsafe_code)]
@@ -32,7 +34,9 @@ pub mod task;
 pub mod time;
 
 pub use weftwork_core::wait;
-pub use weftwork_core::{Refused, Spawn};
+pub use weftwork_core::{Event, Refused, Spawn};
+#[cfg(feature = "csp")]
+pub use weftwork_csp as csp;
 #[cfg(feature = "macros")]
 pub use weftwork_macros::{main, test};
 #[cfg(feature = "net")]
@@ -43,9 +47,17 @@ pub use weftwork_sched::{
     join, park, park_deadline, park_timeout, scope, spawn, spawn_async, spawn_local,
     spawn_local_async, task_local, try_checkpoint, try_yield_now, yield_now,
 };
+#[cfg(feature = "sync")]
+pub use weftwork_sync as sync;
 
 /// The programs in the documents are compiled and run as tests of this crate.
-#[cfg(all(doctest, feature = "macros", feature = "net"))]
+#[cfg(all(
+    doctest,
+    feature = "csp",
+    feature = "macros",
+    feature = "net",
+    feature = "sync"
+))]
 mod documents {
     #[doc = include_str!("../../../README.md")]
     mod readme {}

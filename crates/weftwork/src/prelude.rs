@@ -1,5 +1,9 @@
 //! What most files of a program want, by one `use weftwork::prelude::*`.
 
+#[cfg(feature = "csp")]
+pub use crate::csp::{
+    Receiver, Sender, after, bounded, never, select, select_async, tick, unbounded,
+};
 #[cfg(feature = "net")]
 pub use crate::net;
 pub use crate::task::{JoinError, JoinHandle};
