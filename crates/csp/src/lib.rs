@@ -12,6 +12,7 @@ mod lock;
 pub mod lossy;
 mod make;
 pub mod oneshot;
+mod permit;
 pub mod pipeline;
 mod reason;
 mod receiver;
@@ -29,6 +30,7 @@ pub use error::{
 pub use future::{ClosedFuture, RecvFuture, RecvStream, SendFuture, SendSink};
 pub use iter::{IntoIter, Iter, TryIter};
 pub use make::{after, at, bounded, never, tick, unbounded};
+pub use permit::{OwnedPermit, Permit, ReserveFuture};
 pub use reason::CloseReason;
 pub use receiver::Receiver;
 pub use select::{EventArm, Select, SelectFuture, SelectedOperation, internal};

@@ -11,6 +11,9 @@ mod operation;
 mod order;
 mod selector;
 
+pub(crate) use handle::{SelectHandle, Token};
+pub(crate) use machine::{Machine, Step};
+
 pub use event::EventArm;
 pub use future::SelectFuture;
 pub use operation::SelectedOperation;

@@ -1,0 +1,84 @@
+//! What permits do under the lock of their channel.
+
+use crate::channel::Channel;
+use crate::channel::state::RECEIVERS_GONE;
+use crate::select::Token;
+use crate::waiting::Wakes;
+
+/// Why there is no permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    Full,
+    Ended,
+}
+
+impl<T> Channel<T> {
+    /// Takes room for one message, if there is some.
+    pub(super) fn try_reserve(&self) -> Result<(), Refused> {
+        let mut wakes = Wakes::new();
+        let mut state = self.lock();
+        let reserved = if state.refuses() {
+            Err(Refused::Ended)
+        } else if state.is_rendezvous() {
+            match state.set_receiver_aside(None, &mut wakes) {
+                Some(true) => Ok(()),
+                _ => Err(Refused::Full),
+            }
+        } else if state.has_room() {
+            Ok(())
+        } else {
+            Err(Refused::Full)
+        };
+        if reserved.is_ok() {
+            state.permits += 1;
+        }
+        drop(state);
+        wakes.wake();
+        reserved
+    }
+
+    /// Turns what a selection has in hand into a permit. False: the channel has ended meanwhile, and
+    /// nothing is in hand any more.
+    pub(super) fn keep(&self, token: &Token) -> bool {
+        let mut state = self.lock();
+        // If there is none, then a sender that waited behind it has taken it for abandoned, and the
+        // permit is one above capacity.
+        if matches!(token, Token::Permit) && state.selections > 0 {
+            state.selections -= 1;
+            state.permits -= 1;
+        }
+        // The end has told everybody, those in `Matched` included.
+        let good = !state.refuses();
+        if good {
+            state.permits += 1;
+        }
+        good
+    }
+
+    /// Sends by a permit, which is used up.
+    pub(super) fn send_by_permit(&self, value: T) -> Result<(), T> {
+        let mut wakes = Wakes::new();
+        let mut state = self.lock();
+        let mut back = None;
+        if state.ends & RECEIVERS_GONE != 0 {
+            back = Some(value);
+        } else if let Err(value) = state.hand_to_matched(value, &mut wakes) {
+            state.place_promised(value, &mut wakes);
+        }
+        state.give_back_permit(false, &mut wakes);
+        drop(state);
+        wakes.wake();
+        back.map_or(Ok(()), Err)
+    }
+
+    /// Takes a permit back that was not used.
+    pub(super) fn release_permit(&self) {
+        let mut wakes = Wakes::new();
+        let mut state = self.lock();
+        // At capacity 0 only is anybody there.
+        state.release_matched(&mut wakes);
+        state.give_back_permit(false, &mut wakes);
+        drop(state);
+        wakes.wake();
+    }
+}
