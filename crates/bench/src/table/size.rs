@@ -26,13 +26,17 @@ pub(super) fn flags(setting: &Setting, peer: &str, quick: bool) -> Vec<String> {
         (Bench::SpawnJoin, "std") => ("--n", 20_000, 2_000),
         (Bench::SpawnJoin, "may") => ("--n", 500_000, 100_000),
         (Bench::SpawnJoin, _) => ("--n", 2_000_000, 200_000),
-        (Bench::Pingpong, "weftwork" | "weftwork-park") => ("--n", 5_000_000, 500_000),
+        (Bench::Pingpong, "weftwork" | "weftwork-park") if setting.workers == 1 => {
+            ("--n", 5_000_000, 500_000)
+        }
+        (Bench::Pingpong, "kanal") => ("--n", 200_000, 20_000),
         (Bench::Pingpong, _) if threads => ("--n", 50_000, 5_000),
         (Bench::Pingpong, _) => ("--n", 1_000_000, 100_000),
+        (Bench::Mpmc | Bench::Mpsc, "kanal") if hands_over => ("--n", 400_000, 40_000),
         (Bench::Mpmc | Bench::Mpsc, _) if threads && hands_over => ("--n", 100_000, 10_000),
         (Bench::Mpmc | Bench::Mpsc, _) if hands_over => ("--n", 2_000_000, 200_000),
         (Bench::Mpmc | Bench::Mpsc, _) => ("--n", 4_000_000, 400_000),
-        (Bench::Select, _) if threads => ("--n", 500_000, 50_000),
+        (Bench::Select, "crossbeam" | "flume") => ("--n", 500_000, 50_000),
         (Bench::Select, _) => ("--n", 2_000_000, 200_000),
         (Bench::FanIn, "kanal") => ("--n", 20_000, 4_000),
         (Bench::FanIn, _) => ("--n", 100_000, 10_000),
