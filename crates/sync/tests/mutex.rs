@@ -319,6 +319,14 @@ fn a_guard_taken_while_panicking_does_not_poison() {
     }));
     assert!(panicked.is_err() && !mutex.is_poisoned());
     assert_eq!(*mutex.lock(), 2);
+    // A poisoned one lets a destructor in, too: a second panic would end the process.
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _locks = Locks(&mutex);
+        let _guard = mutex.lock();
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(panicked.is_err() && mutex.is_poisoned());
+    assert_eq!(**mutex.lock_checked().unwrap_err().get_ref(), 3);
 }
 
 #[test]

@@ -178,6 +178,29 @@ impl<S: Line<Shared = ()> + Default> Default for WaitQueue<S> {
 ///
 /// The wakers of those that were served are called when this is dropped, after the queue has been
 /// unlocked. Where one of them panics, the others are called nevertheless.
+///
+/// ```
+/// use weftwork_core::wait::queue::{Lane, Line, Locked, WaitQueue};
+///
+/// struct Total(u32);
+///
+/// impl Line for Total {
+///     type Shared = ();
+///     type Ask = ();
+///     type Token = u32;
+///     fn left(_: &mut Locked<'_, Self>, _: Lane) {}
+///     fn returned(total: &mut Locked<'_, Self>, token: u32) {
+///         total.0 += token;
+///     }
+/// }
+///
+/// let queue = WaitQueue::new(Total(1));
+/// let mut locked = queue.lock();
+/// locked.0 += 1;
+/// assert!(locked.is_empty(Lane::First));
+/// // Nobody waits: the token is handed back.
+/// assert_eq!(locked.notify(Lane::First, 7), Err(7));
+/// ```
 pub struct Locked<'q, S: Line> {
     /// `None` only inside `breathe` and `drop`.
     inner: Option<MutexGuard<'q, Inner<S>>>,

@@ -90,7 +90,8 @@ impl<T> Mutex<T> {
     ///
     /// From then on [`lock`](Self::lock) and its kin panic, naming the line where the holder had
     /// taken the lock, and [`lock_checked`](Self::lock_checked) hands the guard back in an error,
-    /// until [`clear_poison`](Self::clear_poison).
+    /// until [`clear_poison`](Self::clear_poison). On a thread that is panicking already they give the
+    /// lock as it is, because a second panic would end the process.
     ///
     /// ```
     /// use weftwork_sync::Mutex;
@@ -269,7 +270,8 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     fn expect_clean(&self, location: &'static Location<'static>) -> MutexGuard<'_, T> {
         let guard = self.guard(location);
-        if self.raw.poison().is_poisoned() {
+        // A second panic would end the process: a destructor gets the lock as it is.
+        if self.raw.poison().is_poisoned() && !std::thread::panicking() {
             refuse(guard, location);
         }
         guard
