@@ -72,6 +72,7 @@ mod reason;
 mod receiver;
 mod select;
 mod sender;
+pub mod set;
 mod spin;
 mod waiting;
 pub mod watch;

@@ -279,6 +279,10 @@ impl<N> fmt::Debug for Machine<N> {
 }
 
 /// The nodes of a select on a thread: in its frame, unless there are many.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is there to save the allocation of the other"
+)]
 pub(crate) enum Nodes {
     Few([Node; NODES]),
     Many(Box<[Node]>),

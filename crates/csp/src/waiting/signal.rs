@@ -188,7 +188,7 @@ impl Signal {
         claim
             .0
             .waker
-            .with_mut(|cell| unsafe { std::mem::swap(&mut *cell, waker) });
+            .with_mut(|cell| unsafe { std::ptr::swap(cell, waker) });
         claim.abandon();
         true
     }
