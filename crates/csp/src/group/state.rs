@@ -11,6 +11,8 @@
 use crate::attempt::{News, Operation};
 use std::any::Any;
 use std::collections::HashMap;
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 use weftwork_core::task::TaskRef;
 use weftwork_core::wait::queue::{Lane, Line, Locked, WaitQueue};
 
@@ -114,6 +116,9 @@ fn close<E>(state: &mut Locked<'_, State<E>>) -> Vec<TaskRef> {
 pub(super) fn register<E>(queue: &Queue<E>, number: u64, task: TaskRef) {
     let mut state = queue.lock();
     let too_late = state.cancelled;
+    // Canary: the spawner does not look whether the group was cancelled meanwhile.
+    #[cfg(weftwork_canary)]
+    let too_late = too_late && !canary::is(Step::Of("group_register"));
     // None: it has ended already.
     if let Some(slot) = state.tasks.get_mut(&number).filter(|_| !too_late) {
         *slot = Some(task);

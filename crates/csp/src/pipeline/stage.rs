@@ -13,6 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 use weftwork_core::sync::Mutex;
 use weftwork_core::wait::cancel::is_cancel_unwind;
 use weftwork_core::wait::{self, Reason};
@@ -102,6 +104,13 @@ impl<B> Stage<B> {
 
     fn fail(&mut self, failure: Failure) {
         self.done = true;
+        // Canary: the outputs are at their end before the failure is noted.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("pipeline_note_first")) {
+            self.outputs.iter().for_each(|output| {
+                output.close();
+            });
+        }
         self.fault.note(failure);
         // The other workers of the stage stop at their next send.
         for output in &self.outputs {
