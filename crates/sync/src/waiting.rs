@@ -1,14 +1,15 @@
 //! How the blocking calls of this crate wait: through core, after a short spin where that can help.
 
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
-use weftwork_core::wait::wait_deadline;
+use weftwork_core::wait::{is_first_look, wait_deadline};
 use weftwork_core::{Reason, TimedOut};
 
 /// Waits until `poll` is ready, for ever or until `deadline`. The caller has just tried in vain.
 ///
 /// On an OS thread core first polls without a waker that wakes. Here that look is skipped: it would
-/// join a queue only to change the waker there at once.
+/// join a queue only to change the waker there at once. (Where the look is not recognized, because
+/// the waker that does nothing has more than one address, that is what it does.)
 #[track_caller]
 pub(crate) fn wait_until<T>(
     reason: Reason,
@@ -17,7 +18,7 @@ pub(crate) fn wait_until<T>(
 ) -> Result<T, TimedOut> {
     let mut has_looked = false;
     wait_deadline(reason, deadline, |context| {
-        if !has_looked && context.waker().will_wake(Waker::noop()) {
+        if !has_looked && is_first_look(context.waker()) {
             has_looked = true;
             return Poll::Pending;
         }
