@@ -16,21 +16,24 @@
 
 pub mod cancel;
 mod local;
+mod look;
 mod parker;
 pub mod queue;
 mod reason;
 
 pub use cancel::Cancelled;
+pub use look::is_first_look;
 pub use parker::Parker;
 pub use reason::Reason;
 
 use crate::host::{self, Host};
 use local::LocalParker;
+use look::LOOK;
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// What is waited for, and where.
@@ -388,7 +391,7 @@ fn on_thread<T>(
     mut operation: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, Interrupt> {
     // Most operations are ready at once: look before making a parker.
-    if let Poll::Ready(value) = operation(&mut Context::from_waker(Waker::noop())) {
+    if let Poll::Ready(value) = operation(&mut Context::from_waker(&LOOK)) {
         return Ok(value);
     }
     let local = LocalParker::take();

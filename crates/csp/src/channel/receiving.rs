@@ -20,7 +20,7 @@ use std::time::Instant;
 use weftwork_core::host;
 use weftwork_core::sync::cell::UnsafeCell;
 use weftwork_core::wait::{
-    Reason, TimedOut, checkpoint, deadline_after, wait_deadline, wait_registered,
+    Reason, TimedOut, checkpoint, deadline_after, is_first_look, wait_deadline, wait_registered,
 };
 
 /// The word in reports for what receives wait for.
@@ -73,7 +73,10 @@ impl<'a, T> Receiving<'a, T> {
                 Status::Fired(_) | Status::Idle => this.stop_waiting(),
             }
         }
-        this.look(Some(context.waker()).filter(|waker| !is_noop(waker)), false)
+        this.look(
+            Some(context.waker()).filter(|waker| !is_first_look(waker)),
+            false,
+        )
     }
 
     /// As `poll_blocking`, under any waker.
@@ -98,7 +101,10 @@ impl<'a, T> Receiving<'a, T> {
                 }
             }
         }
-        if let ready @ Poll::Ready(_) = this.look(None, false) {
+        // A rendezvous has to be waited for more often than not: then one look is enough.
+        if this.channel.capacity != 0
+            && let ready @ Poll::Ready(_) = this.look(None, false)
+        {
             return ready;
         }
         // Cloning is the executor's code: not under the lock.
@@ -248,12 +254,6 @@ fn settled<T>(found: Found<T>) -> Poll<Result<T, RecvError>> {
     }
 }
 
-/// A wait on a thread looks once before it makes its waker.
-#[inline]
-pub(crate) fn is_noop(waker: &Waker) -> bool {
-    waker.will_wake(Waker::noop())
-}
-
 impl<T> Drop for Receiving<'_, T> {
     #[inline]
     fn drop(&mut self) {
@@ -296,7 +296,7 @@ impl<T> Channel<T> {
         let mut receiving = std::pin::pin!(Receiving::new(self, Role::Receive));
         let mut looked = false;
         let waited = wait_deadline(RECV, deadline_after(GRACE), |context| {
-            if is_noop(context.waker()) {
+            if is_first_look(context.waker()) {
                 return Poll::Pending;
             }
             if !looked {

@@ -5,7 +5,6 @@
 //!    it. The owner reads it back only while the node is not linked, or under the lock.
 //! 2. As in `receiving.rs`.
 
-use super::receiving::is_noop;
 use super::state::{State, Unplaced};
 use super::{Channel, GRACE};
 use crate::lock::LockGuard;
@@ -18,7 +17,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use weftwork_core::host;
 use weftwork_core::sync::cell::UnsafeCell;
-use weftwork_core::wait::{Reason, TimedOut, checkpoint, deadline_after, wait_registered};
+use weftwork_core::wait::{
+    Reason, TimedOut, checkpoint, deadline_after, is_first_look, wait_registered,
+};
 
 /// The word in reports for what sends wait for.
 pub(crate) const SEND: Reason = Reason::new("send");
@@ -74,7 +75,7 @@ impl<'a, T> Sending<'a, T> {
                 Status::Fired(_) | Status::Idle => this.stop_waiting(),
             }
         }
-        this.try_place(Some(context.waker()).filter(|waker| !is_noop(waker)))
+        this.try_place(Some(context.waker()).filter(|waker| !is_first_look(waker)))
     }
 
     /// As `poll_blocking`, under any waker.
@@ -91,7 +92,10 @@ impl<'a, T> Sending<'a, T> {
                 Status::Fired(_) | Status::Idle => this.stop_waiting(),
             }
         }
-        if let ready @ Poll::Ready(_) = this.try_place(None) {
+        // A rendezvous has to be waited for more often than not: then one try is enough.
+        if this.channel.capacity != 0
+            && let ready @ Poll::Ready(_) = this.try_place(None)
+        {
             return ready;
         }
         // Cloning is the executor's code: not under the lock.
@@ -344,7 +348,7 @@ impl<T> Channel<T> {
                 if hosted {
                     return sending.as_mut().poll_blocking(context).map(Some);
                 }
-                if again && is_noop(context.waker()) {
+                if again && is_first_look(context.waker()) {
                     return Poll::Pending;
                 }
                 let polled = if again {

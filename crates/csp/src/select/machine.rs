@@ -13,7 +13,6 @@ use super::handle::{Enlisted, Handle, Me, SelectHandle, Token};
 use super::operation::SelectedOperation;
 use super::order::shuffle;
 use crate::channel::GRACE;
-use crate::channel::receiving::is_noop;
 use crate::error::{SelectTimeoutError, TrySelectError};
 use crate::waiting::{Node, Packet, Signal, Status};
 use std::fmt;
@@ -22,7 +21,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use weftwork_core::host;
 use weftwork_core::sync::cell::UnsafeCell;
-use weftwork_core::wait::{Reason, TimedOut, deadline_after, wait_deadline};
+use weftwork_core::wait::{Reason, TimedOut, deadline_after, is_first_look, wait_deadline};
 
 /// The word in reports for what selects wait for.
 const SELECT: Reason = Reason::new("select");
@@ -99,7 +98,7 @@ impl<N: AsRef<[Node]>> Machine<N> {
         loop {
             match self.stage {
                 Stage::Looking => {
-                    if !self.is_future && is_noop(context.waker()) {
+                    if !self.is_future && is_first_look(context.waker()) {
                         // A thread has looked already, and makes its waker now.
                         return Poll::Pending;
                     }

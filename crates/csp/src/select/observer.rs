@@ -2,12 +2,11 @@
 
 use super::handle::Handle;
 use super::machine::{Nodes, ready_one};
-use crate::channel::receiving::is_noop;
 use crate::waiting::{Node, Signal};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
-use weftwork_core::wait::{Reason, TimedOut, wait_deadline};
+use weftwork_core::wait::{Reason, TimedOut, is_first_look, wait_deadline};
 
 const READY: Reason = Reason::new("select_ready");
 
@@ -30,7 +29,7 @@ impl Observer<'_, '_> {
         if let Some(index) = ready_one(self.handles) {
             return Poll::Ready(index);
         }
-        if is_noop(context.waker()) {
+        if is_first_look(context.waker()) {
             return Poll::Pending;
         }
         self.signal.publish(context.waker().clone());

@@ -197,7 +197,7 @@ impl Signal {
     /// operation that waits.
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         let Some(claim) = self.try_claim() else {
-            return true;
+            return false;
         };
         // SAFETY: BUSY by us (invariant 2).
         let same = claim.0.waker.with(|cell| unsafe {
