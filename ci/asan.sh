@@ -13,7 +13,7 @@ host=$(rustup run nightly rustc --print host-tuple)
 export RUSTFLAGS="-Zsanitizer=address --cfg weftwork_asan"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1}
 
-[ $# -gt 0 ] || set -- weftwork-core weftwork-fiber weftwork-reactor weftwork-sched weftwork-net
+[ $# -gt 0 ] || set -- weftwork-{core,fiber,reactor,sched,sync,csp,net}
 packages=()
 for package in "$@"; do
     packages+=(-p "$package")

@@ -239,9 +239,9 @@ fn a_cell_is_initialised_once_and_seen_whole(runtime: &Runtime, rounds: usize) {
 fn main() {
     let _dog = watchdog(Duration::from_secs(120));
     let runtime = runtime();
-    let turns = iters(20_000, 2_000, 20);
+    let turns = iters(10_000, 5_000, 20);
     a_mutex_lets_one_in(&runtime, turns);
     a_rwlock_lets_one_writer_in_or_many_readers(&runtime, turns);
     a_semaphore_orders_what_its_permits_guard(&runtime, turns);
-    a_cell_is_initialised_once_and_seen_whole(&runtime, iters(1_000, 200, 5));
+    a_cell_is_initialised_once_and_seen_whole(&runtime, iters(1_000, 500, 5));
 }

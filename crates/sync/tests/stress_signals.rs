@@ -286,9 +286,9 @@ fn a_context_ends_for_all_at_once(runtime: &Runtime, rounds: usize) {
 fn main() {
     let _dog = watchdog(Duration::from_secs(120));
     let runtime = runtime();
-    let count = iters(5_000, 500, 10);
+    let count = iters(10_000, 3_000, 10);
     a_queue_of_condition_variables_loses_nothing(&runtime, count as u64);
     a_notification_reaches_somebody(&runtime, count as u64);
     a_barrier_parts_the_phases(&runtime, count);
-    a_context_ends_for_all_at_once(&runtime, iters(300, 50, 3));
+    a_context_ends_for_all_at_once(&runtime, iters(1_000, 300, 3));
 }
