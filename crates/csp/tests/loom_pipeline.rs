@@ -1,4 +1,5 @@
-//! The stages of a pipeline in every interleaving: a failure against the end it causes.
+//! The stages of a pipeline in every interleaving: a failure against the end it causes, and a consumer
+//! that goes away against a stage that waits.
 //!
 //! A model whose name starts with `canary_` is run a second time under `--cfg weftwork_canary` with
 //! the step it is about weakened, and must then fail with the message it is given here.
@@ -8,7 +9,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use weftwork_csp::group::ThreadPerTask;
 use weftwork_csp::pipeline::Flow;
-use weftwork_csp::unbounded;
+use weftwork_csp::{bounded, unbounded};
 use weftwork_testkit::model;
 
 /// Weakens one step for the rest of the test, in the canary build.
@@ -36,4 +37,18 @@ fn canary_an_end_that_a_failure_has_caused_is_no_plain_end() {
         let payload = caught.expect_err("a failure looked like a plain end");
         assert_eq!(payload.downcast_ref(), Some(&"payload"));
     });
+}
+
+#[test]
+fn a_stage_that_waits_is_told_that_nobody_wants_its_output() {
+    model(
+        "pipeline: the drop of the output against a wait",
+        1000,
+        || {
+            let (sender, input) = bounded::<i32>(1);
+            let output = Flow::from(input).map(&ThreadPerTask, 1, |n| n).unwrap();
+            drop(output);
+            assert!(weftwork_core::block_on(sender.closed()).is_none());
+        },
+    );
 }
