@@ -8,8 +8,7 @@ use weftwork_core::{Reason, TimedOut};
 /// Waits until `poll` is ready, for ever or until `deadline`. The caller has just tried in vain.
 ///
 /// On an OS thread core first polls without a waker that wakes. Here that look is skipped: it would
-/// join a queue only to change the waker there at once. (Where the look is not recognized, because
-/// the waker that does nothing has more than one address, that is what it does.)
+/// join a queue only to change the waker there at once.
 #[track_caller]
 pub(crate) fn wait_until<T>(
     reason: Reason,
