@@ -315,7 +315,11 @@ fn one_sender_keeps_its_order_whether_it_blocks_or_awaits() {
                     match n % 3 {
                         0 => s.send(n).unwrap(),
                         1 => weftwork_core::block_on(s.send_async(n)).unwrap(),
-                        _ => while s.try_send(n).is_err() {},
+                        _ => {
+                            while s.try_send(n).is_err() {
+                                std::thread::yield_now()
+                            }
+                        }
                     }
                 }
             });
