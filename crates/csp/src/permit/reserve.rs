@@ -39,12 +39,18 @@ impl<'a, T> Reserving<'a, T> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         let arm: &dyn SelectHandle = this.sender;
-        // SAFETY: pinned with `self`, whose drop cleans up; the arm is the same each time, and outlives
-        // it.
-        match unsafe { this.machine.step(&[(arm, 0)], context) } {
-            Poll::Ready(Step::Selected(_, token)) => Poll::Ready(keep(this.sender, &token)),
-            // Only receivers wait for a hand-over.
-            Poll::Ready(Step::Matched) | Poll::Pending => Poll::Pending,
+        loop {
+            // SAFETY: pinned with `self`, whose drop cleans up; the arm is the same each time, and
+            // outlives it.
+            match unsafe { this.machine.step(&[(arm, 0)], context) } {
+                Poll::Ready(Step::Selected(_, token)) => {
+                    if let Some(reserved) = keep(this.sender, &token) {
+                        return Poll::Ready(reserved);
+                    }
+                }
+                // Only receivers wait for a hand-over.
+                Poll::Ready(Step::Matched) | Poll::Pending => return Poll::Pending,
+            }
         }
     }
 
@@ -53,7 +59,7 @@ impl<'a, T> Reserving<'a, T> {
         // SAFETY: nothing is moved out of it.
         let this = unsafe { self.get_unchecked_mut() };
         let (_, token) = this.machine.leave(&[(this.sender, 0)])?;
-        Some(keep(this.sender, &token))
+        keep(this.sender, &token)
     }
 }
 
@@ -63,11 +69,15 @@ impl<T> Drop for Reserving<'_, T> {
     }
 }
 
-fn keep<'a, T>(sender: &'a Sender<T>, token: &Token) -> Result<Permit<'a, T>, SendError<()>> {
-    if sender.channel().keep(token) {
-        Ok(Permit::new(sender))
-    } else {
-        Err(SendError(()))
+/// Makes a permit of what was selected. `None`: it was too late for that, by some milliseconds.
+fn keep<'a, T>(
+    sender: &'a Sender<T>,
+    token: &Token,
+) -> Option<Result<Permit<'a, T>, SendError<()>>> {
+    match sender.channel().keep(token) {
+        Ok(()) => Some(Ok(Permit::new(sender))),
+        Err(Refused::Ended) => Some(Err(SendError(()))),
+        Err(Refused::Full) => None,
     }
 }
 

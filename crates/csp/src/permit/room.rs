@@ -37,22 +37,28 @@ impl<T> Channel<T> {
         reserved
     }
 
-    /// Turns what a selection has in hand into a permit. False: the channel has ended meanwhile, and
-    /// nothing is in hand any more.
-    pub(super) fn keep(&self, token: &Token) -> bool {
+    /// Turns what a selection has in hand into a permit. `Full`: a sender that waited behind it took it
+    /// for abandoned, and has it.
+    pub(super) fn keep(&self, token: &Token) -> Result<(), Refused> {
         let mut state = self.lock();
-        // If there is none, then a sender that waited behind it has taken it for abandoned, and the
-        // permit is one above capacity.
-        if matches!(token, Token::Permit) && state.selections > 0 {
-            state.selections -= 1;
-            state.permits -= 1;
+        let mut taken = false;
+        if matches!(token, Token::Permit) {
+            if state.selections > 0 {
+                state.selections -= 1;
+                state.permits -= 1;
+            } else {
+                taken = true;
+            }
         }
-        // The end has told everybody, those in `Matched` included.
-        let good = !state.refuses();
-        if good {
-            state.permits += 1;
+        if state.refuses() {
+            // The end has told everybody, those in `Matched` included.
+            return Err(Refused::Ended);
         }
-        good
+        if taken {
+            return Err(Refused::Full);
+        }
+        state.permits += 1;
+        Ok(())
     }
 
     /// Sends by a permit, which is used up.
