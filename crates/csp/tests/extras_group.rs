@@ -160,7 +160,9 @@ fn a_full_group_hands_the_work_back_and_a_spawner_that_waits_is_let_in() {
     let _dog = watchdog(PATIENCE);
     let (finish, finished) = oneshot::channel::<()>();
     let group = Group::<_, String>::with_limit(&ThreadPerTask, 1);
-    group.spawn(move || Ok(finished.recv().unwrap())).unwrap();
+    group
+        .spawn(move || finished.recv().map_err(|e| e.to_string()))
+        .unwrap();
     let refused = group.try_spawn(|| Ok(())).unwrap_err();
     assert!(refused.is_full() && refused.into_work().is_some());
     let group = Arc::new(group);
@@ -178,7 +180,9 @@ fn a_spawner_that_waits_hears_of_the_end_of_the_group() {
     let _dog = watchdog(PATIENCE);
     let runtime = runtime();
     let group = Arc::new(Group::<_, String>::with_limit(runtime.handle(), 1));
-    group.spawn(|| Ok(never().recv().unwrap())).unwrap();
+    group
+        .spawn(|| never().recv().map_err(|e| e.to_string()))
+        .unwrap();
     let waiting = std::thread::spawn({
         let group = Arc::clone(&group);
         move || group.spawn(|| Ok(())).map_err(|e| e.is_cancelled())
@@ -215,7 +219,7 @@ fn a_dropped_group_cancels_its_tasks() {
     group
         .spawn(move || {
             let _held = held;
-            Ok(never().recv().unwrap())
+            never().recv().map_err(|e| e.to_string())
         })
         .unwrap();
     drop(group);
@@ -228,7 +232,9 @@ fn a_group_may_be_waited_for_a_while_and_in_futures() {
     let runtime = runtime();
     let (finish, finished) = oneshot::channel::<()>();
     let group = Group::<_, String>::new(runtime.handle());
-    group.spawn(move || Ok(finished.recv().unwrap())).unwrap();
+    group
+        .spawn(move || finished.recv().map_err(|e| e.to_string()))
+        .unwrap();
     assert!(group.wait_timeout(Duration::from_millis(1)).is_err());
     assert_eq!(group.len(), 1);
     finish.send(()).unwrap();

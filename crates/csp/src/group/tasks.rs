@@ -110,7 +110,7 @@ impl<S: Spawn + Clone, E: Send + 'static> Group<S, E> {
     ///
     /// let (go, gone) = weftwork_csp::bounded(0);
     /// let group = Group::<_, String>::with_limit(&ThreadPerTask, 1);
-    /// group.spawn(move || Ok(gone.recv().unwrap())).unwrap();
+    /// group.spawn(move || gone.recv().map_err(|e| e.to_string())).unwrap();
     /// assert!(group.try_spawn(|| Ok(())).unwrap_err().is_full());
     /// go.send(()).unwrap();
     /// assert_eq!(group.wait(), Ok(()));
