@@ -97,6 +97,17 @@ pub fn with<R>(f: impl FnOnce(Option<&dyn Host>) -> R) -> R {
     f(host.filter(|host| host.can_park()))
 }
 
+/// The address of the host of the calling thread, which tells it from others; null without one.
+///
+/// A task that was parked under this host is not running while the address is the same: it runs on this
+/// thread, and the caller does.
+#[inline]
+#[must_use]
+pub fn address() -> *const () {
+    HOST.get()
+        .map_or(std::ptr::null(), |host| host.as_ptr().cast_const().cast())
+}
+
 /// Forgets the host of the calling thread while `f` runs, so that waits park the OS thread.
 pub fn without<R>(f: impl FnOnce() -> R) -> R {
     let _back = Entered {

@@ -8,7 +8,7 @@
 use weftwork_core::sync::{hint, sized, thread};
 
 /// Rounds of looking, between which the processor pauses twice as long each.
-const PAUSES: u32 = sized(4, 0) as u32;
+const PAUSES: u32 = sized(2, 0) as u32;
 /// Rounds of looking, between which others get the processor.
 const YIELDS: usize = sized(32, 0);
 

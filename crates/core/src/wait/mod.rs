@@ -171,11 +171,12 @@ pub fn wait_deadline<T>(
     )
 }
 
-/// As [`wait_deadline`], for an operation that has left its waker already, right after a [`checkpoint`]:
-/// it does not count against the time slice again.
+/// As [`wait_deadline`], for an operation that finds out under a lock that it has to wait, and leaves
+/// its waker, that of [`Host::waker`], under the same hold.
 ///
-/// For operations that find out under a lock that they have to wait, and leave the waker, that of
-/// [`Host::waker`], under the same hold. On a thread without a host it is `wait_deadline`.
+/// `register` does that. It is called once, with the host whose current task is about to park, or with
+/// `None` on a thread that has none: there the operation is polled as ever. It does not count against
+/// the time slice: call [`checkpoint`] before the lock is taken.
 ///
 /// # Errors
 /// The deadline passed first.
@@ -184,18 +185,22 @@ pub fn wait_deadline<T>(
 pub fn wait_registered<T>(
     reason: Reason,
     deadline: Option<Instant>,
+    register: impl FnOnce(Option<&dyn Host>),
     operation: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, TimedOut> {
     let site = Site {
         reason,
         location: Location::caller(),
     };
-    let waited = host::with(|host| match host {
-        Some(host) => {
-            let interruptible = cancel::UNWINDS && !std::thread::panicking();
-            park_until_ready(host, site, deadline, operation, interruptible)
+    let waited = host::with(|host| {
+        register(host);
+        match host {
+            Some(host) => {
+                let interruptible = cancel::UNWINDS && !std::thread::panicking();
+                park_until_ready(host, site, deadline, operation, interruptible)
+            }
+            None => on_thread(deadline, operation),
         }
-        None => on_thread(deadline, operation),
     });
     match waited {
         Ok(value) => Ok(value),

@@ -50,7 +50,7 @@ impl<T> State<T> {
                 Pair::Both(mine, theirs) => {
                     self.queues.remove(node);
                     wakes.add(theirs.finish(Outcome::done(node.arm())));
-                    drop(mine.finish(Outcome::matched(arm)));
+                    mine.finish_own(Outcome::matched(arm));
                     return Some(true);
                 }
                 Pair::FirstGone => return None,
@@ -96,12 +96,12 @@ impl<T> State<T> {
                     // Woken, too: it waits for the value for a limited time.
                     wakes.add(theirs.finish(Outcome::matched(node.arm())));
                     if let Some(mine) = mine {
-                        drop(mine.finish(Outcome::IDLE));
+                        mine.withdraw();
                     }
                     return Some(true);
                 }
                 if let Some(me) = me {
-                    drop(me.try_claim()?.finish(Outcome::IDLE));
+                    me.try_claim()?.withdraw();
                 }
                 self.queues.remove(node);
                 // SAFETY: as above.

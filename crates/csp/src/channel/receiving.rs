@@ -61,10 +61,10 @@ impl<'a, T> Receiving<'a, T> {
     /// only for those of the scheduler and of threads.
     #[inline]
     pub(crate) fn poll_blocking(
-        self: Pin<&mut Self>,
+        self: Pin<&Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<T, RecvError>> {
-        let this = self.into_ref().get_ref();
+        let this = self.get_ref();
         if this.waits.get() {
             match this.signal.status() {
                 // The blocking wait's waker is the same at every poll.
@@ -143,10 +143,15 @@ impl<'a, T> Receiving<'a, T> {
     }
 
     fn enlist(&self, state: &mut State<T>, waker: Waker, first: bool, wakes: &mut Wakes) {
+        self.signal.publish(waker);
+        self.link(state, first, wakes);
+    }
+
+    /// Links the node. The word is published.
+    fn link(&self, state: &mut State<T>, first: bool, wakes: &mut Wakes) {
         self.waits.set(true);
         let place = self.slot.with_mut(|slot| slot.cast::<()>());
         self.node.prepare(self.role, 0, &self.signal, place);
-        self.signal.publish(waker);
         if state.is_rendezvous() && state.match_select_that_sends(wakes) {
             // SAFETY: pinned, not linked, prepared; `leave` unlinks it at the latest in the drop.
             unsafe {
@@ -306,7 +311,7 @@ impl<T> Channel<T> {
                     return Poll::Ready(found);
                 }
             }
-            match receiving.as_mut().poll_blocking(context) {
+            match receiving.as_ref().poll_blocking(context) {
                 Poll::Ready(Ok(value)) => Poll::Ready(Found::Value(value)),
                 Poll::Ready(Err(RecvError)) => Poll::Ready(Found::Ended),
                 Poll::Pending => Poll::Pending,
@@ -352,33 +357,34 @@ impl<T> Channel<T> {
         mut wakes: Wakes,
         deadline: Option<Instant>,
     ) -> Result<Result<T, RecvError>, TimedOut> {
-        let mut receiving = std::pin::pin!(Receiving::new(self, Role::Receive));
-        let hosted = host::with(|host| {
-            host.is_some_and(|host| {
-                // SAFETY: the waker is good while the current task runs, and this is it.
-                let waker = unsafe { host.waker().as_ref() }.clone();
-                receiving.enlist(&mut state, waker, false, &mut wakes);
-                true
-            })
-        });
-        drop(state);
-        wakes.wake();
-        let waited = if hosted {
-            wait_registered(RECV, deadline, |context| {
-                receiving.as_mut().poll_blocking(context)
-            })
-        } else {
-            wait_registered(RECV, deadline, |context| {
-                let polled = receiving.as_mut().poll_blocking(context);
-                if polled.is_pending() && receiving.waits.get() && receiving.spin() {
-                    return receiving.as_mut().poll_blocking(context);
+        let receiving = std::pin::pin!(Receiving::new(self, Role::Receive));
+        let receiving = receiving.into_ref();
+        let waited = wait_registered(
+            RECV,
+            deadline,
+            |host| {
+                if let Some(host) = host {
+                    receiving.signal.publish_hosted(host);
+                    receiving.link(&mut state, false, &mut wakes);
+                }
+                drop(state);
+                wakes.wake();
+            },
+            |context| {
+                let polled = receiving.poll_blocking(context);
+                if polled.is_pending()
+                    && receiving.waits.get()
+                    && !host::is_hosted()
+                    && receiving.spin()
+                {
+                    return receiving.poll_blocking(context);
                 }
                 polled
-            })
-        };
+            },
+        );
         match waited {
             Ok(result) => Ok(result),
-            Err(TimedOut) => receiving.as_mut().leave().map(Ok).ok_or(TimedOut),
+            Err(TimedOut) => receiving.get_ref().leave_queue().map(Ok).ok_or(TimedOut),
         }
     }
 

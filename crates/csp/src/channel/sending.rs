@@ -18,7 +18,7 @@ use std::time::Instant;
 use weftwork_core::host;
 use weftwork_core::sync::cell::UnsafeCell;
 use weftwork_core::wait::{
-    Reason, TimedOut, checkpoint, deadline_after, is_first_look, wait_registered,
+    Reason, TimedOut, checkpoint, deadline_after, is_first_look, wait_deadline, wait_registered,
 };
 
 /// The word in reports for what sends wait for.
@@ -66,8 +66,8 @@ impl<'a, T> Sending<'a, T> {
     /// Tries to place the value, and leaves the waker if there is no place. The waker is cloned under
     /// the lock: only for those of the scheduler and of threads.
     #[inline]
-    fn poll_blocking(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        let this = self.into_ref().get_ref();
+    fn poll_blocking(self: Pin<&Self>, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let this = self.get_ref();
         if this.waits.get() {
             match this.signal.status() {
                 Status::Waiting | Status::Matched(_) => return Poll::Pending,
@@ -140,6 +140,12 @@ impl<'a, T> Sending<'a, T> {
     }
 
     fn enlist(&self, state: &mut State<T>, waker: Waker, wakes: &mut Wakes) {
+        self.signal.publish(waker);
+        self.link(state, wakes);
+    }
+
+    /// Links the node. The word is published.
+    fn link(&self, state: &mut State<T>, wakes: &mut Wakes) {
         self.waits.set(true);
         self.behind_selection.set(
             !state.queues.is_empty(List::Matched)
@@ -147,7 +153,6 @@ impl<'a, T> Sending<'a, T> {
         );
         let place = self.slot.with_mut(|slot| slot.cast::<()>());
         self.node.prepare(Role::Send, 0, &self.signal, place);
-        self.signal.publish(waker);
         // SAFETY: pinned, not linked, prepared; unlinked at the latest in the drop.
         unsafe { state.queues.push_back(List::Senders, &self.node) };
         if !state.queues.is_empty(List::ReceiveWatchers) {
@@ -327,67 +332,79 @@ impl<T> Channel<T> {
         deadline: Option<Instant>,
     ) -> Result<(), Unsent<T>> {
         let mut sending = std::pin::pin!(Sending::new(self, value));
-        let hosted = host::with(|host| {
-            host.is_some_and(|host| {
-                // SAFETY: the waker is good while the current task runs, and this is it.
-                let waker = unsafe { host.waker().as_ref() }.clone();
-                sending.enlist(&mut state, waker, &mut wakes);
-                true
-            })
-        });
-        drop(state);
-        wakes.wake();
-        let mut again = false;
-        loop {
-            // Behind a selection that may have been forgotten the wait is cut short, once.
-            let grace = (sending.behind_selection.get() && (hosted || again))
-                .then(|| deadline_after(GRACE))
-                .flatten()
-                .filter(|grace| deadline.is_none_or(|deadline| *grace < deadline));
-            let waited = wait_registered(SEND, grace.or(deadline), |context| {
-                if hosted {
-                    return sending.as_mut().poll_blocking(context).map(Some);
+        let this = sending.as_ref();
+        let waited = wait_registered(
+            SEND,
+            deadline,
+            |host| {
+                if let Some(host) = host {
+                    this.signal.publish_hosted(host);
+                    this.link(&mut state, &mut wakes);
                 }
-                if again && is_first_look(context.waker()) {
-                    return Poll::Pending;
-                }
-                let polled = if again {
-                    // A thread may wait under another waker now.
-                    sending.as_mut().poll(context)
-                } else {
-                    sending.as_mut().poll_blocking(context)
-                };
-                if polled.is_ready() || !sending.waits.get() {
+                drop(state);
+                wakes.wake();
+            },
+            |context| {
+                let polled = this.poll_blocking(context);
+                if polled.is_ready() || !this.waits.get() {
                     return polled.map(Some);
                 }
-                if !again && sending.behind_selection.get() {
+                if this.behind_selection.get() {
                     return Poll::Ready(None);
                 }
-                if crate::spin::until(|| sending.signal.has_moved()) {
-                    return sending.as_mut().poll_blocking(context).map(Some);
+                if !host::is_hosted() && crate::spin::until(|| this.signal.has_moved()) {
+                    return this.poll_blocking(context).map(Some);
                 }
                 Poll::Pending
-            });
-            match waited {
-                Ok(Some(Ok(()))) => return Ok(()),
-                Ok(Some(Err(Ended))) => {
-                    let value = sending.as_mut().leave().expect("an end leaves the value");
-                    return Err(Unsent::Ended(value));
-                }
-                Ok(None) => again = true,
-                Err(TimedOut) if grace.is_some() => {
-                    if sending.overtake_selection() {
-                        return Ok(());
-                    }
-                    again = true;
-                }
-                Err(TimedOut) => {
-                    return match sending.as_mut().leave() {
-                        Some(value) => Err(Unsent::TimedOut(value)),
-                        None => Ok(()),
-                    };
-                }
-            }
+            },
+        );
+        match waited {
+            Ok(Some(sent)) => finish(sending.as_mut(), sent),
+            Ok(None) => send_behind_selection(sending, deadline),
+            Err(TimedOut) => give_up(sending),
         }
+    }
+}
+
+/// Waits for a place that was promised to a selection, which may have been forgotten: after a grace
+/// period it is taken from there.
+#[cold]
+#[track_caller]
+fn send_behind_selection<T>(
+    mut sending: Pin<&mut Sending<'_, T>>,
+    deadline: Option<Instant>,
+) -> Result<(), Unsent<T>> {
+    let grace = deadline_after(GRACE);
+    for until in [grace, deadline] {
+        let until = until.into_iter().chain(deadline).min();
+        let waited = wait_deadline(SEND, until, |context| {
+            if is_first_look(context.waker()) {
+                return Poll::Pending;
+            }
+            // A thread may wait under another waker now.
+            sending.as_mut().poll(context)
+        });
+        if let Ok(sent) = waited {
+            return finish(sending, sent);
+        }
+        if sending.overtake_selection() {
+            return Ok(());
+        }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            break;
+        }
+    }
+    give_up(sending)
+}
+
+fn finish<T>(sending: Pin<&mut Sending<'_, T>>, sent: Result<(), Ended>) -> Result<(), Unsent<T>> {
+    sent.map_err(|Ended| Unsent::Ended(sending.leave().expect("an end leaves the value")))
+}
+
+/// The time is over, unless somebody has taken the value in it.
+fn give_up<T>(sending: Pin<&mut Sending<'_, T>>) -> Result<(), Unsent<T>> {
+    match sending.leave() {
+        Some(value) => Err(Unsent::TimedOut(value)),
+        None => Ok(()),
     }
 }

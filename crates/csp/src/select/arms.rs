@@ -7,7 +7,6 @@
 use super::handle::{Enlisted, Me, SelectHandle, Token};
 use crate::channel::Channel;
 use crate::reason::CloseReason;
-use crate::waiting::signal::Outcome;
 use crate::waiting::{List, Node, Packet, Role, Signal};
 use crate::{Receiver, Sender};
 use std::fmt;
@@ -144,9 +143,8 @@ impl<T> SelectHandle for ClosedArm<'_, T> {
                 return Enlisted::Chosen;
             };
             let reason = state.reason.clone();
-            let waker = claim.finish(Outcome::IDLE);
             drop(state);
-            drop(waker);
+            claim.withdraw();
             return Enlisted::Done(Token::Closed(reason));
         }
         node.prepare(Role::Observe, arm, me.signal, std::ptr::null_mut());

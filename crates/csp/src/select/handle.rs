@@ -4,7 +4,6 @@ use crate::channel::Channel;
 use crate::channel::state::{Found, State, UNBOUNDED};
 use crate::reason::CloseReason;
 use crate::receiver::Flavor;
-use crate::waiting::signal::Outcome;
 use crate::waiting::{List, Node, Packet, Role, Signal, Wakes};
 use crate::{Receiver, Sender, never};
 use std::pin::Pin;
@@ -253,7 +252,7 @@ fn enlist_receiver<T>(
         let Some(claim) = me.signal.try_claim() else {
             return Enlisted::Chosen;
         };
-        drop(claim.finish(Outcome::IDLE));
+        claim.withdraw();
         return match state.take(wakes) {
             Found::Value(value) => {
                 // SAFETY: withdrawn, so the packet is ours; it is empty while the select waits.
@@ -304,7 +303,7 @@ fn reserve<T>(
     let claim = |token| match me.map(Signal::try_claim) {
         Some(None) => Err(()),
         Some(Some(claim)) => {
-            drop(claim.finish(Outcome::IDLE));
+            claim.withdraw();
             Ok(Some(token))
         }
         None => Ok(Some(token)),

@@ -184,7 +184,11 @@ impl<N: AsRef<[Node]>> Machine<N> {
 
     /// Publishes the word and leaves a node at each arm, as long as none is ready or chosen.
     fn enlist(&mut self, handles: &[Handle<'_>], context: &Context<'_>) -> Option<(usize, Token)> {
-        self.signal.publish(context.waker().clone());
+        let hosted = !self.is_future
+            && host::with(|host| host.map(|host| self.signal.publish_hosted(host)).is_some());
+        if !hosted {
+            self.signal.publish(context.waker().clone());
+        }
         self.stage = Stage::Waiting;
         let me = Me {
             signal: &self.signal,

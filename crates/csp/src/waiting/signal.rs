@@ -22,12 +22,18 @@
 //! 3. `BUSY` lasts for a few instructions, in which nobody waits for a channel's lock. So it may be
 //!    waited for under one.
 //! 4. The store of an outcome is the claimer's last touch: the frame may be gone right after it.
+//! 5. What a green thread leaves is not counted: it is good while its frame is, that is until an outcome
+//!    is stored. Whoever stores one from another thread counts it before; from the same thread the waiter
+//!    is not running, so it is woken on the spot. That wake is the scheduler's own code, which waits for
+//!    nothing: it may be called under a channel's lock.
 
 #[cfg(weftwork_canary)]
 use weftwork_core::canary::{self, Step};
 
 use std::fmt;
+use std::ptr::NonNull;
 use std::task::Waker;
+use weftwork_core::host::{self, Host};
 use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 use weftwork_core::sync::cell::UnsafeCell;
 use weftwork_core::sync::{hint, thread};
@@ -77,13 +83,36 @@ impl Outcome {
     }
 
     /// The owner has committed itself and waits no more.
-    pub(crate) const IDLE: Outcome = Outcome(IDLE);
+    const IDLE: Outcome = Outcome(IDLE);
 }
 
 /// See the module's page.
 pub struct Signal {
     word: AtomicUsize,
-    waker: UnsafeCell<Option<Waker>>,
+    waker: UnsafeCell<Left>,
+}
+
+/// What a waiter leaves to be woken by.
+enum Left {
+    Nothing,
+    Waker(Waker),
+    /// The waker of a green thread, and the address of its host.
+    Hosted(NonNull<Waker>, *const ()),
+}
+
+impl Left {
+    fn take(&mut self) -> Left {
+        std::mem::replace(self, Left::Nothing)
+    }
+
+    fn wakes_same(&self, waker: &Waker) -> bool {
+        match self {
+            Left::Nothing => false,
+            Left::Waker(left) => left.will_wake(waker),
+            // SAFETY: good until an outcome is stored (invariant 5); the caller has the right to that.
+            Left::Hosted(left, _) => unsafe { left.as_ref() }.will_wake(waker),
+        }
+    }
 }
 
 // SAFETY: `waker` keeps the automatic one away; who may reach it is invariant 2, and a waker is
@@ -96,18 +125,34 @@ impl Signal {
     pub(crate) fn new() -> Self {
         Signal {
             word: AtomicUsize::new(IDLE),
-            waker: UnsafeCell::new(None),
+            waker: UnsafeCell::new(Left::Nothing),
         }
     }
 
     /// Lets others commit the operation. By the owner, whose word is `IDLE`.
     #[inline]
     pub(crate) fn publish(&self, waker: Waker) {
+        self.publish_left(Left::Waker(waker));
+    }
+
+    /// As [`publish`](Self::publish), by the task that is current at `host`, which stays in the frame
+    /// the signal is in until the word has an outcome, or is withdrawn.
+    #[inline]
+    pub(crate) fn publish_hosted(&self, host: &dyn Host) {
+        let address = std::ptr::from_ref(host).cast();
+        self.publish_left(Left::Hosted(host.waker(), address));
+    }
+
+    #[inline]
+    fn publish_left(&self, left: Left) {
         // SAFETY: IDLE, so the waker is the owner's (invariant 2).
-        let before = self
-            .waker
-            .with_mut(|cell| unsafe { (*cell).replace(waker) });
-        debug_assert!(before.is_none(), "an idle operation keeps no waker");
+        self.waker.with_mut(|cell| unsafe {
+            debug_assert!(
+                matches!(*cell, Left::Nothing),
+                "an idle operation keeps no waker"
+            );
+            *cell = left;
+        });
         // Release: pairs with the Acquire in `try_claim`, for the waker.
         self.word.store(WAITING, Ordering::Release);
     }
@@ -170,41 +215,42 @@ impl Signal {
     pub(crate) fn withdraw(&self) -> bool {
         match self.try_claim() {
             Some(claim) => {
-                drop(claim.finish(Outcome::IDLE));
+                claim.withdraw();
                 true
             }
             None => self.status() == Status::Idle,
         }
     }
 
-    /// Replaces the waker if it would wake another task. By the owner. False: there is an outcome.
+    /// Leaves another waker. By the owner, of an operation that waits. False: there is an outcome.
     ///
-    /// The clone and the drop are the caller's to do where no lock is held.
+    /// The clone and the drop are the caller's to do where nobody is kept from claiming.
     pub(crate) fn set_waker(&self, waker: &mut Option<Waker>) -> bool {
         let Some(claim) = self.try_claim() else {
             return false;
         };
+        let left = waker.take().map_or(Left::Nothing, Left::Waker);
         // SAFETY: BUSY by us (invariant 2).
-        claim
+        let before = claim
             .0
             .waker
-            .with_mut(|cell| unsafe { std::ptr::swap(cell, waker) });
+            .with_mut(|cell| unsafe { std::mem::replace(&mut *cell, left) });
         claim.abandon();
+        drop(before);
         true
     }
 
-    /// Whether the waker that is left here wakes the same task as `waker`. By the owner, of an
-    /// operation that waits.
+    /// Whether the waker that is left here wakes the same task as `waker`. By the owner. False, too, if
+    /// there is an outcome.
     pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
         let Some(claim) = self.try_claim() else {
             return false;
         };
         // SAFETY: BUSY by us (invariant 2).
-        let same = claim.0.waker.with(|cell| unsafe {
-            (*cell)
-                .as_ref()
-                .is_some_and(|before| before.will_wake(waker))
-        });
+        let same = claim
+            .0
+            .waker
+            .with(|cell| unsafe { (*cell).wakes_same(waker) });
         claim.abandon();
         same
     }
@@ -218,7 +264,7 @@ impl Signal {
         self.word.store(IDLE, Ordering::Relaxed);
     }
 
-    /// States the outcome and takes the waker.
+    /// States the outcome. Wakes the owner, or returns the waker that does, to be called later.
     ///
     /// # Safety
     /// The caller has the right to: it has claimed the word; or the operation waits at one channel
@@ -227,7 +273,21 @@ impl Signal {
     #[inline]
     pub(crate) unsafe fn settle(&self, outcome: Outcome) -> Option<Waker> {
         // SAFETY: the caller's right is that to the waker (invariant 2).
-        let waker = self.waker.with_mut(|cell| unsafe { (*cell).take() });
+        let waker = match self.waker.with_mut(|cell| unsafe { (*cell).take() }) {
+            Left::Waker(waker) => Some(waker),
+            Left::Hosted(waker, host) => {
+                // SAFETY: no outcome is stored yet, so the owner's frame, and its task, are there
+                // (invariant 5).
+                let waker = unsafe { waker.as_ref() };
+                if host == host::address() {
+                    waker.wake_by_ref();
+                    None
+                } else {
+                    Some(waker.clone())
+                }
+            }
+            Left::Nothing => None,
+        };
         // Canary: the outcome is seen, what came with it is not.
         #[cfg(weftwork_canary)]
         if canary::is(Step::Of("signal: settle")) {
@@ -255,8 +315,13 @@ impl Signal {
     /// The caller is the owner and holds the lock of the channel in one of whose queues the node is.
     pub(crate) unsafe fn leave_waker(&self, waker: Waker) -> Option<Waker> {
         // SAFETY: under that lock the waker is ours (invariants 1 and 2).
-        self.waker
-            .with_mut(|cell| unsafe { (*cell).replace(waker) })
+        let before = self
+            .waker
+            .with_mut(|cell| unsafe { std::mem::replace(&mut *cell, Left::Waker(waker)) });
+        match before {
+            Left::Waker(waker) => Some(waker),
+            Left::Nothing | Left::Hosted(..) => None,
+        }
     }
 
     /// Whether the waker left by a matched operation, or one that waits at one channel only, would
@@ -266,11 +331,7 @@ impl Signal {
     /// As [`leave_waker`](Self::leave_waker).
     pub(crate) unsafe fn wakes_same(&self, waker: &Waker) -> bool {
         // SAFETY: as above.
-        self.waker.with(|cell| unsafe {
-            (*cell)
-                .as_ref()
-                .is_some_and(|before| before.will_wake(waker))
-        })
+        self.waker.with(|cell| unsafe { (*cell).wakes_same(waker) })
     }
 }
 
@@ -293,6 +354,20 @@ impl Claim<'_> {
     pub(crate) fn finish(self, outcome: Outcome) -> Option<Waker> {
         // SAFETY: claimed.
         unsafe { self.0.settle(outcome) }
+    }
+
+    /// States the outcome of the caller's own operation: nobody is woken.
+    pub(crate) fn finish_own(self, outcome: Outcome) {
+        // SAFETY: BUSY by us (invariant 2).
+        let left = self.0.waker.with_mut(|cell| unsafe { (*cell).take() });
+        // Release: as in `settle`.
+        self.0.word.store(outcome.0, Ordering::Release);
+        drop(left);
+    }
+
+    /// The caller's own operation waits no more.
+    pub(crate) fn withdraw(self) {
+        self.finish_own(Outcome::IDLE);
     }
 
     /// Gives the claim up: the operation waits on.
