@@ -245,6 +245,10 @@ impl Sequential {
     }
 
     fn settle(&mut self) {
+        if self.line.is_empty() {
+            // Whoever comes later has waited for no writer yet.
+            self.readers_next = false;
+        }
         if self.writer.is_some() {
             return;
         }
@@ -255,6 +259,7 @@ impl Sequential {
             && !(has_readers && self.readers_next)
         {
             self.writer = Some(self.line.remove(first).0);
+            self.readers_next &= !self.line.is_empty();
         } else if has_readers && (self.readers.is_empty() || writer.is_none()) {
             self.readers_next = false;
             self.line.retain(|(n, writes)| {

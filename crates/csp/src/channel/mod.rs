@@ -15,7 +15,7 @@ use crate::waiting::Wakes;
 use state::{CLOSED, RECEIVERS_GONE, SENDERS_GONE, State, UNBOUNDED};
 use std::collections::VecDeque;
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -134,15 +134,24 @@ impl<T> Channel<T> {
     }
 }
 
-/// Drops messages up to the first that panics: those behind it are leaked, because a second panic while
-/// the first unwinds would end the process.
+/// Drops messages one by one. A drop that panics keeps none of the others from being dropped: its panic
+/// comes out at the end, the first one's if there are more.
 fn drop_one_by_one<T>(messages: VecDeque<T>) {
-    let mut messages = ManuallyDrop::new(messages);
-    while let Some(message) = messages.pop_front() {
-        drop(message);
+    let mut first = None;
+    for message in messages {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(message))) {
+            match first {
+                None => first = Some(panic),
+                // The drop of what it carries may panic, too.
+                Some(_) => std::mem::forget(panic),
+            }
+        }
     }
-    // Empty: only its memory is left.
-    drop(ManuallyDrop::into_inner(messages));
+    if let Some(panic) = first
+        && !std::thread::panicking()
+    {
+        resume_unwind(panic);
+    }
 }
 
 fn count_up(count: &AtomicUsize) {

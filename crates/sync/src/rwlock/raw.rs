@@ -116,6 +116,8 @@ fn settle(queue: &mut Locked<'_, Phases>) {
         let has_readers = !queue.is_empty(READERS);
         let has_writers = !queue.is_empty(WRITERS);
         if !has_readers && !has_writers {
+            // Whoever comes later has waited for no writer yet.
+            queue.readers_next = false;
             // Relaxed: the bit orders nothing.
             bits.fetch_and(!QUEUED, Ordering::Relaxed);
             return;
