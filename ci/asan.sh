@@ -12,6 +12,7 @@ own_target_dir asan
 host=$(rustup run nightly rustc --print host-tuple)
 export RUSTFLAGS="-Zsanitizer=address --cfg weftwork_asan"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1}
+export LSAN_OPTIONS=suppressions=$PWD/ci/asan-suppressions.txt:print_suppressions=0
 
 [ $# -gt 0 ] || set -- weftwork-{core,fiber,reactor,sched,sync,csp,net}
 packages=()
@@ -23,7 +24,7 @@ mkdir -p "$CARGO_TARGET_DIR"
 log=$CARGO_TARGET_DIR/asan.log
 say "RUSTFLAGS='$RUSTFLAGS' ASAN_OPTIONS='$ASAN_OPTIONS'"
 # --target keeps build scripts and procedural macros free of the sanitizer.
-run cargo +nightly test --target "$host" "${packages[@]}" --tests 2>&1 | tee "$log" ||
+run cargo +nightly test --target "$host" "${packages[@]}" --tests --no-fail-fast 2>&1 | tee "$log" ||
     fail "the tests do not pass under AddressSanitizer; see above"
 
 # A test may pass while the sanitizer has something to say.
