@@ -63,4 +63,6 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../../../docs/guide.md")]
     mod guide {}
+    #[doc = include_str!("../../../docs/guide-channels.md")]
+    mod guide_channels {}
 }
