@@ -311,6 +311,19 @@ fn completing_with_a_handle_of_another_channel_panics() {
 }
 
 #[test]
+fn a_select_over_a_handle_is_completed_by_its_clone() {
+    // D47: a clone is a handle of the same channel, and completing with it panicked.
+    let (s, r) = bounded(1);
+    let (s2, r2): (channel::Sender<u8>, channel::Receiver<u8>) = (s.clone(), r.clone());
+    let mut select = Select::new();
+    select.send(&s);
+    select.select().send(&s2, 1).unwrap();
+    let mut select = Select::new();
+    select.recv(&r);
+    assert_eq!(select.select().recv(&r2), Ok(1));
+}
+
+#[test]
 fn dropping_a_selected_operation_without_completing_it_panics() {
     let (s, r) = unbounded::<u8>();
     s.send(1).unwrap();

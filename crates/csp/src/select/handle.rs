@@ -7,6 +7,7 @@ use crate::receiver::Flavor;
 use crate::waiting::{List, Node, Packet, Role, Signal, Wakes};
 use crate::{Receiver, Sender, never};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -107,7 +108,7 @@ pub trait SelectHandle {
         false
     }
 
-    /// Tells apart the handles a selection may be completed with.
+    /// Tells apart what a selection may be completed with: clones of a handle are alike.
     #[doc(hidden)]
     fn address(&self) -> *const ();
 }
@@ -231,7 +232,11 @@ impl<T> SelectHandle for Receiver<T> {
     }
 
     fn address(&self) -> *const () {
-        std::ptr::from_ref(self).cast()
+        match self.flavor() {
+            Flavor::Channel(channel) => Arc::as_ptr(channel).cast(),
+            Flavor::Clock(clock) => Arc::as_ptr(clock).cast(),
+            Flavor::Never => std::ptr::null(),
+        }
     }
 }
 
@@ -402,7 +407,11 @@ impl<T> SelectHandle for Sender<T> {
     }
 
     fn address(&self) -> *const () {
-        std::ptr::from_ref(self).cast()
+        // Not that of the receivers.
+        Arc::as_ptr(self.channel())
+            .cast::<u8>()
+            .wrapping_add(1)
+            .cast()
     }
 }
 

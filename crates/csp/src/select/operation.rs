@@ -55,7 +55,7 @@ impl<'a> SelectedOperation<'a> {
     /// The channel is disconnected or closed; here is the message back.
     ///
     /// # Panics
-    /// If `s` is not the handle the operation was added with.
+    /// If `s` is not the handle the operation was added with, or a clone of it.
     ///
     /// ```
     /// use weftwork_csp::{Select, bounded};
@@ -83,7 +83,7 @@ impl<'a> SelectedOperation<'a> {
     /// The channel is empty and disconnected or closed.
     ///
     /// # Panics
-    /// If `r` is not the handle the operation was added with.
+    /// If `r` is not the handle the operation was added with, or a clone of it.
     pub fn recv<T>(mut self, r: &Receiver<T>) -> Result<T, RecvError> {
         assert!(
             r.address() == self.handle.address(),
