@@ -4,6 +4,8 @@ use crate::channel::Channel;
 use crate::channel::state::RECEIVERS_GONE;
 use crate::select::Token;
 use crate::waiting::Wakes;
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 
 /// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +52,11 @@ impl<T> Channel<T> {
                 taken = true;
             }
         }
-        if state.refuses() {
+        let refuses = state.refuses();
+        // Canary: a permit that receivers have not waited for.
+        #[cfg(weftwork_canary)]
+        let refuses = refuses && !canary::is(Step::Of("permit: keep"));
+        if refuses {
             // The end has told everybody, those in `Matched` included.
             return Err(Refused::Ended);
         }

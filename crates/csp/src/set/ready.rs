@@ -12,6 +12,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 use weftwork_core::sync::Mutex;
 
 #[derive(Default)]
@@ -74,7 +76,11 @@ impl Ready {
         let mut waker = Some(waker.clone());
         let next = {
             let mut state = self.0.lock();
-            match state.list.pop_front() {
+            let slot = state.list.pop_front();
+            // Canary: a waker that is left without another look.
+            #[cfg(weftwork_canary)]
+            let slot = slot.filter(|_| !canary::is(Step::Of("set: pop_or_wait")));
+            match slot {
                 Some(slot) => {
                     state.listed[slot] = false;
                     Next::Slot(slot)
