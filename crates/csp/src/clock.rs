@@ -10,6 +10,11 @@ use std::time::{Duration, Instant};
 use weftwork_core::sync::Mutex;
 use weftwork_core::wait::{Reason, TimedOut, wait_deadline};
 
+#[cfg(weftwork_loom)]
+pub(crate) use modelled::SleepUntil;
+#[cfg(not(weftwork_loom))]
+pub(crate) use weftwork_core::timer::SleepUntil;
+
 pub(crate) struct Clock<T> {
     /// When the next message is due; `None`: there is none to come.
     next: Mutex<Option<Instant>>,
@@ -89,5 +94,37 @@ impl<T> fmt::Debug for Clock<T> {
         f.debug_struct("Clock")
             .field("due", &self.due())
             .finish_non_exhaustive()
+    }
+}
+
+/// A model has no thread of timers: a future's time is over when it is looked at, or not at all.
+#[cfg(weftwork_loom)]
+mod modelled {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use std::time::Instant;
+
+    #[derive(Debug)]
+    pub(crate) struct SleepUntil(Option<Instant>);
+
+    impl SleepUntil {
+        pub(crate) fn new(deadline: Option<Instant>) -> Self {
+            SleepUntil(deadline)
+        }
+
+        pub(crate) fn deadline(&self) -> Option<Instant> {
+            self.0
+        }
+    }
+
+    impl Future for SleepUntil {
+        type Output = ();
+
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            match self.0 {
+                Some(deadline) if deadline <= Instant::now() => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@ macro_rules! weaken {
 #[cfg_attr(weftwork_canary, should_panic(expected = "a message was lost"))]
 fn canary_what_is_sent_by_a_permit_is_received_before_the_end() {
     weaken!("permit: keep");
-    model("permit: reserve against receive and close", 50, || {
+    model("permit: reserve against receive and close", 9, || {
         let (s, r) = bounded(1);
         s.send(1).unwrap();
         let (s, r) = (Held::new(s), Held::new(r));
@@ -45,7 +45,7 @@ fn canary_what_is_sent_by_a_permit_is_received_before_the_end() {
 
 #[test]
 fn a_permit_that_comes_back_ends_the_wait_for_the_end() {
-    model("permit: drop against receive", 45, || {
+    model("permit: drop against receive", 8, || {
         let (s, r) = bounded::<i32>(1);
         let permit = s.reserve().unwrap().into_owned();
         s.close();
@@ -57,7 +57,7 @@ fn a_permit_that_comes_back_ends_the_wait_for_the_end() {
 
 #[test]
 fn at_capacity_0_a_reserve_and_a_receive_meet() {
-    model("permit: reserve against receive at capacity 0", 120, || {
+    model("permit: reserve against receive at capacity 0", 23, || {
         let (s, r) = bounded(0);
         let reserving = thread::spawn(move || s.reserve().unwrap().send(1).unwrap());
         assert_eq!(r.recv(), Ok(1));
@@ -68,7 +68,7 @@ fn at_capacity_0_a_reserve_and_a_receive_meet() {
 
 #[test]
 fn a_reserve_that_is_given_up_leaves_the_room_to_the_next() {
-    model("permit: given up against receive", 1000, || {
+    model("permit: given up against receive", 60, || {
         let (s, r) = bounded(1);
         s.send(1).unwrap();
         let receiving = thread::spawn(move || (r.recv(), r.recv()));

@@ -27,7 +27,7 @@ macro_rules! weaken {
 )]
 fn canary_an_end_that_a_failure_has_caused_is_no_plain_end() {
     weaken!("pipeline_note_first");
-    model("pipeline: a panic against recv", 280, || {
+    model("pipeline: a panic against recv", 60, || {
         let (sender, input) = unbounded();
         sender.send(1).unwrap();
         drop(sender);
@@ -43,7 +43,7 @@ fn canary_an_end_that_a_failure_has_caused_is_no_plain_end() {
 fn a_stage_that_waits_is_told_that_nobody_wants_its_output() {
     model(
         "pipeline: the drop of the output against a wait",
-        1000,
+        170,
         || {
             let (sender, input) = bounded::<i32>(1);
             let output = Flow::from(input).map(&ThreadPerTask, 1, |n| n).unwrap();

@@ -38,7 +38,7 @@ impl Wake for Called {
 #[cfg_attr(weftwork_canary, should_panic(expected = "a wake was lost"))]
 fn canary_a_message_that_comes_between_look_and_sleep_is_told_of() {
     weaken!("set: pop_or_wait");
-    model("set: send against look", 20, || {
+    model("set: send against look", 8, || {
         let (s, r) = unbounded();
         let (s, mut set) = (Held::new(s), Held::new(ReceiverSet::new()));
         let key = set.insert(r);
@@ -63,7 +63,7 @@ fn canary_a_message_that_comes_between_look_and_sleep_is_told_of() {
 
 #[test]
 fn a_set_sleeps_until_a_message_comes() {
-    model("set: send against receive", 60, || {
+    model("set: send against receive", 24, || {
         let (s, r) = unbounded();
         let mut set = ReceiverSet::new();
         let key = set.insert(r);
@@ -100,7 +100,7 @@ fn the_channels_of_two_senders_both_arrive_and_end() {
 
 #[test]
 fn a_receiver_that_is_removed_leaves_its_message_to_others() {
-    model("set: remove against receive", 30, || {
+    model("set: remove against receive", 11, || {
         let (s, r) = unbounded();
         let mut set = ReceiverSet::new();
         let key = set.insert(r.clone());

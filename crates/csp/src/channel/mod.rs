@@ -9,7 +9,7 @@ pub(crate) mod receiving;
 pub(crate) mod sending;
 pub(crate) mod state;
 
-use crate::lock::{Lock, LockGuard};
+use crate::lock::{self, Lock, LockGuard};
 use crate::reason::CloseReason;
 use crate::waiting::Wakes;
 use state::{CLOSED, RECEIVERS_GONE, SENDERS_GONE, State, UNBOUNDED};
@@ -21,7 +21,12 @@ use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 
 /// How long a hand-over that was promised by a selection is waited for before it is taken for
 /// abandoned. Between its choice and its value a selection only evaluates an expression.
-pub(crate) const GRACE: Duration = Duration::from_millis(10);
+pub(crate) const GRACE: Duration = if cfg!(weftwork_loom) {
+    // A model has a clock of its own: what the machine's says must not matter.
+    Duration::from_secs(3600)
+} else {
+    Duration::from_millis(10)
+};
 
 /// More handles than this are taken for a leak in a loop.
 const MAX_HANDLES: usize = isize::MAX as usize;
@@ -89,6 +94,9 @@ impl<T> Channel<T> {
     }
 
     pub(crate) fn drop_sender(&self) {
+        if lock::is_gone() {
+            return;
+        }
         // AcqRel: what other senders did before they went is done before the end is announced.
         if self.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.end(SENDERS_GONE, None);
@@ -96,6 +104,9 @@ impl<T> Channel<T> {
     }
 
     pub(crate) fn drop_receiver(&self) {
+        if lock::is_gone() {
+            return;
+        }
         // AcqRel: as above.
         if self.receivers.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.end(RECEIVERS_GONE, None);

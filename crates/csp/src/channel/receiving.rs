@@ -9,6 +9,7 @@
 use super::state::{Found, State};
 use super::{Channel, GRACE};
 use crate::error::RecvError;
+use crate::lock;
 use crate::lock::LockGuard;
 use crate::waiting::{List, Node, Role, Signal, Status, Wakes};
 use std::cell::Cell;
@@ -17,6 +18,8 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 use weftwork_core::host;
 use weftwork_core::sync::cell::UnsafeCell;
 use weftwork_core::wait::{
@@ -118,6 +121,12 @@ impl<'a, T> Receiving<'a, T> {
         let mut wakes = Wakes::new();
         let mut state = self.channel.lock();
         let found = state.take(&mut wakes);
+        // Canary: what comes between the look and the node is seen by neither.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("receiving: look")) {
+            drop(state);
+            state = self.channel.lock();
+        }
         if let (Found::Empty, Some(waker)) = (&found, waker) {
             self.enlist(&mut state, waker.clone(), first, &mut wakes);
         }
@@ -231,6 +240,9 @@ impl<'a, T> Receiving<'a, T> {
         let mut state = self.channel.lock();
         let was_linked = state.queues.remove(&self.node);
         let status = self.signal.status();
+        // Canary: whoever was told keeps it to itself.
+        #[cfg(weftwork_canary)]
+        let was_linked = was_linked || canary::is(Step::Of("receiving: pass on"));
         if !was_linked && matches!(status, Status::Fired(_)) {
             // We were told, and leave: tell the next.
             state.offer_again(&mut wakes);
@@ -263,6 +275,7 @@ impl<T> Drop for Receiving<'_, T> {
     #[inline]
     fn drop(&mut self) {
         if self.waits.get()
+            && !lock::is_gone()
             && let Some(value) = self.leave_queue()
         {
             self.channel.give_back(value);

@@ -7,6 +7,7 @@
 
 use super::state::{State, Unplaced};
 use super::{Channel, GRACE};
+use crate::lock;
 use crate::lock::LockGuard;
 use crate::waiting::{List, Node, Role, Signal, Status, Wakes};
 use std::cell::Cell;
@@ -270,6 +271,9 @@ impl<'a, T> Sending<'a, T> {
 impl<T> Drop for Sending<'_, T> {
     #[inline]
     fn drop(&mut self) {
+        if lock::is_gone() {
+            return;
+        }
         self.leave_queue();
         if self.holds.get() {
             drop(self.take_value());

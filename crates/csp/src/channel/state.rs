@@ -20,6 +20,8 @@ use crate::waiting::signal::Outcome;
 use crate::waiting::{List, Node, Packet, Queues, Role, Signal, Wakes};
 use std::collections::VecDeque;
 use std::ptr;
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 
 /// Set by the drop of the last sender. The queue stays readable.
 pub(crate) const SENDERS_GONE: u8 = 1 << 0;
@@ -442,6 +444,11 @@ impl<T> State<T> {
         }
         self.notify_all(List::Matched, wakes);
         self.notify_all(List::CloseWatchers, wakes);
+        // Canary: those who wait to send do not hear of it.
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("state: end")) {
+            return dropped;
+        }
         if self.refuses() {
             self.notify_all(List::Senders, wakes);
             self.notify_all(List::SendWatchers, wakes);

@@ -1,6 +1,7 @@
 //! The end of a channel as a future.
 
 use crate::channel::Channel;
+use crate::lock;
 use crate::reason::CloseReason;
 use crate::waiting::{List, Node, Role, Signal, Status};
 use std::cell::Cell;
@@ -114,7 +115,9 @@ impl<T> Future for ClosedFuture<'_, T> {
 
 impl<T> Drop for ClosedFuture<'_, T> {
     fn drop(&mut self) {
-        self.stop_waiting();
+        if !lock::is_gone() {
+            self.stop_waiting();
+        }
     }
 }
 

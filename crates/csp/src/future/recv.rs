@@ -2,7 +2,7 @@
 
 use crate::Receiver;
 use crate::channel::receiving::Receiving;
-use crate::clock::Clock;
+use crate::clock::{Clock, SleepUntil};
 use crate::error::RecvError;
 use crate::receiver::Flavor;
 use crate::waiting::Role;
@@ -10,7 +10,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use weftwork_core::Event;
-use weftwork_core::timer::SleepUntil;
 
 /// A receive, as a future. Made by [`Receiver::recv_async`].
 ///

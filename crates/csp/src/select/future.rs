@@ -4,14 +4,15 @@ use super::handle::Handle;
 use super::machine::{Machine, Step};
 use super::operation::SelectedOperation;
 use super::order::shuffle;
+use crate::clock::SleepUntil;
 use crate::error::SelectTimeoutError;
+use crate::lock;
 use crate::waiting::Node;
 use std::fmt;
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
-use weftwork_core::timer::SleepUntil;
 
 /// Polls a machine, and the clock beside it. `Some(None)`: the time is over.
 ///
@@ -132,7 +133,7 @@ impl<'a, const N: usize, F: Fn(&mut [Handle<'a>; N]) -> usize> Future for Select
 
 impl<'a, const N: usize, F: Fn(&mut [Handle<'a>; N]) -> usize> Drop for SelectAsync<'a, N, F> {
     fn drop(&mut self) {
-        if !self.machine.is_looking() {
+        if !self.machine.is_looking() && !lock::is_gone() {
             let (handles, len) = self.list();
             self.machine.clean_up(&handles[..len]);
         }
@@ -189,7 +190,9 @@ impl<'a> Future for SelectFuture<'_, 'a> {
 
 impl Drop for SelectFuture<'_, '_> {
     fn drop(&mut self) {
-        self.machine.clean_up(self.handles);
+        if !lock::is_gone() {
+            self.machine.clean_up(self.handles);
+        }
     }
 }
 

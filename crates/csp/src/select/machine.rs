@@ -14,6 +14,7 @@ use super::operation::SelectedOperation;
 use super::order::shuffle;
 use crate::channel::GRACE;
 use crate::error::{SelectTimeoutError, TrySelectError};
+use crate::lock;
 use crate::waiting::{Node, Packet, Signal, Status};
 use std::fmt;
 use std::pin::Pin;
@@ -318,7 +319,9 @@ struct Blocked<'h, 'a> {
 
 impl Drop for Blocked<'_, '_> {
     fn drop(&mut self) {
-        self.machine.clean_up(self.handles);
+        if !lock::is_gone() {
+            self.machine.clean_up(self.handles);
+        }
     }
 }
 

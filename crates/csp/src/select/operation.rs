@@ -3,6 +3,7 @@
 use super::event::EventArm;
 use super::handle::{SelectHandle, Token};
 use crate::error::{RecvError, SendError};
+use crate::lock;
 use crate::reason::CloseReason;
 use crate::waiting::Packet;
 use crate::{Receiver, Sender};
@@ -115,7 +116,7 @@ impl<'a> SelectedOperation<'a> {
 
 impl Drop for SelectedOperation<'_> {
     fn drop(&mut self) {
-        let Some(token) = self.token.take() else {
+        let Some(token) = self.token.take().filter(|_| !lock::is_gone()) else {
             return;
         };
         self.handle.release(token, &mut self.packet);
