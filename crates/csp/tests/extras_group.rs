@@ -121,13 +121,17 @@ fn a_panic_surfaces_with_its_payload_and_no_error_hides_it() {
     // On a thread, which cannot be cancelled: it panics after the error of the other task.
     let group = Arc::new(Group::new(&ThreadPerTask));
     let late = Arc::clone(&group);
+    let (tell, told) = std::sync::mpsc::channel();
     let work = move || {
+        // Before that the error would end it unstarted.
+        tell.send(()).unwrap();
         while !late.is_cancelled() {
             std::thread::yield_now();
         }
         std::panic::resume_unwind(Box::new("late"))
     };
     group.spawn(work).unwrap();
+    told.recv().unwrap();
     group.spawn(|| Err("early")).unwrap();
     let waiting = || group.wait_timeout(Duration::MAX);
     let payload = catch_unwind(AssertUnwindSafe(waiting)).unwrap_err();
