@@ -34,7 +34,7 @@
 //!   with its sender, or handed back. Errors hand the message back.
 //! - **Select** takes receives, sends, ends of channels and any [`Event`](weftwork_core::Event); it can
 //!   wait as a future ([`select_async!`]); arms have guards. A selection that is never completed blocks
-//!   nobody for ever.
+//!   no thread that sends or receives for ever.
 //! - **Ends** can be told from either side: [`close`](Sender::close), with a reason, and what was sent is
 //!   still received.
 //! - **More kinds** of channels: [`oneshot`], [`broadcast`], [`watch`], [`lossy`]; permits, batches, sets of

@@ -510,3 +510,21 @@ fn futures_of_channels_cross_threads() {
     sendable(&s.send_async(std::cell::Cell::new(1)));
     sendable(&r.recv_async());
 }
+
+#[test]
+fn a_send_that_is_polled_after_its_end_panics_and_sends_nothing() {
+    for taken_back in [false, true] {
+        let (s, r) = channel::bounded(2);
+        let mut send = Box::pin(s.send_async(String::from("x")));
+        let mut context = Context::from_waker(Waker::noop());
+        if taken_back {
+            assert_eq!(send.as_mut().into_message().as_deref(), Some("x"));
+        } else {
+            assert!(send.as_mut().poll(&mut context).is_ready());
+            assert_eq!(r.recv().as_deref(), Ok("x"));
+        }
+        let again = catch_unwind(AssertUnwindSafe(|| send.as_mut().poll(&mut context)));
+        assert!(again.is_err());
+        assert!(r.is_empty());
+    }
+}

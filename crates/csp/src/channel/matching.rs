@@ -100,6 +100,14 @@ impl<T> State<T> {
                     }
                     return Some(true);
                 }
+                if node.role() == Role::SelectReceiveFuture {
+                    // It may have another arm's outcome, which it has not looked at yet.
+                    let Some(claim) = signal.try_claim() else {
+                        self.queues.remove(node);
+                        continue;
+                    };
+                    claim.abandon();
+                }
                 if let Some(me) = me {
                     me.try_claim()?.withdraw();
                 }

@@ -93,6 +93,10 @@ impl<'a, T> Sending<'a, T> {
                 Status::Fired(_) | Status::Idle => this.stop_waiting(),
             }
         }
+        assert!(
+            this.holds.get(),
+            "a send was polled after it was ready, or after its message was taken back"
+        );
         // A rendezvous has to be waited for more often than not: then one try is enough.
         if this.channel.capacity != 0
             && let ready @ Poll::Ready(_) = this.try_place(None)

@@ -382,6 +382,9 @@ impl<T> State<T> {
         let sent = !self.buffer.is_empty() || !self.queues.is_empty(List::Senders);
         if sent && !self.queues.is_empty(List::ReceiveWatchers) {
             self.notify(List::ReceiveWatchers, wakes);
+        } else if !self.buffer.is_empty() {
+            // Older than what a receiver in `Matched` was promised.
+            self.release_matched(wakes);
         }
         self.refill(wakes);
     }

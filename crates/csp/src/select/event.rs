@@ -14,7 +14,8 @@ use weftwork_core::Event;
 use weftwork_core::sync::atomic::{AtomicBool, Ordering};
 use weftwork_core::sync::cell::UnsafeCell;
 
-/// Holds an event while a select waits for it, and its output afterwards.
+/// Holds an event while a select waits for it, and its output afterwards. It belongs to one select at a
+/// time: two that wait for it at once may miss it.
 pub struct EventArm<E: Event> {
     busy: AtomicBool,
     event: UnsafeCell<E>,

@@ -242,6 +242,7 @@ impl<T> SelectHandle for Receiver<T> {
 
 fn receiver_is_ready<T>(state: &State<T>) -> bool {
     !state.buffer.is_empty()
+        || state.has_sender()
         || (!state.queues.is_empty(List::Senders) && state.is_rendezvous())
         || state.is_exhausted()
 }

@@ -113,6 +113,7 @@ impl<N: AsRef<[Node]>> Machine<N> {
                         }
                     }
                     if let Some((arm, token)) = self.enlist(handles, context) {
+                        self.signal.reset();
                         self.unlink(handles, None);
                         self.stage = Stage::Looking;
                         return Poll::Ready(Step::Selected(arm, token));

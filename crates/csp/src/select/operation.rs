@@ -13,9 +13,10 @@ use weftwork_core::Event;
 /// An operation that was selected, and must be completed with the handle it was added with.
 ///
 /// A message to be received is in hand; for one to be sent there is room, or a receiver, set aside. So
-/// completing never waits. Until then others do not get what was set aside; but if the operation is
-/// forgotten (`std::mem::forget`), nobody is blocked for good: who waits for it goes on after some
-/// milliseconds.
+/// completing never waits. Until then others do not get what was set aside. If the operation is forgotten
+/// (`std::mem::forget`), a thread that waits to send goes on after some milliseconds, by taking it, and a
+/// blocked select that was set aside looks at its other arms again. Selects and futures that wait to send
+/// do not take it: they go on with the next room, or the next receiver.
 ///
 /// # Panics
 /// When it is dropped without having been completed, unless the thread panics already. What it had in

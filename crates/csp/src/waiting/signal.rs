@@ -81,9 +81,6 @@ impl Outcome {
     pub(crate) const fn done(arm: usize) -> Self {
         Outcome(arm << ARM_SHIFT | DONE)
     }
-
-    /// The owner has committed itself and waits no more.
-    const IDLE: Outcome = Outcome(IDLE);
 }
 
 /// See the module's page.
@@ -216,6 +213,7 @@ impl Signal {
         match self.try_claim() {
             Some(claim) => {
                 claim.withdraw();
+                self.reset();
                 true
             }
             None => self.status() == Status::Idle,
@@ -365,9 +363,11 @@ impl Claim<'_> {
         drop(left);
     }
 
-    /// The caller's own operation waits no more.
+    /// The caller's own operation waits no more. Its waker stays until [`Signal::reset`]: its drop may
+    /// be an executor's code, and the caller may hold a channel's lock.
     pub(crate) fn withdraw(self) {
-        self.finish_own(Outcome::IDLE);
+        // Release: as in `settle`.
+        self.0.word.store(IDLE, Ordering::Release);
     }
 
     /// Gives the claim up: the operation waits on.
