@@ -22,7 +22,10 @@ use weftwork_core::sync::cell::UnsafeCell;
 use weftwork_core::sync::{hint, thread};
 
 /// Rounds of pauses, each twice as long as the last, before the processor is offered.
-const ROUNDS: u32 = if cfg!(weftwork_loom) { 1 } else { 6 };
+const ROUNDS: u32 = if cfg!(weftwork_loom) { 1 } else { 8 };
+/// The first of them: long enough for the holder to do what it has at hand. A thread that looks more often
+/// takes the line with the word away from it each time.
+const FIRST_ROUND: u32 = if cfg!(weftwork_loom) { 0 } else { 5 };
 
 pub(crate) struct Lock<T> {
     held: AtomicBool,
@@ -57,7 +60,7 @@ impl<T> Lock<T> {
 
     #[cold]
     fn contend(&self) {
-        let mut round = 0;
+        let mut round = FIRST_ROUND;
         loop {
             // Relaxed: only a look, so that the line is not fought for.
             while self.held.load(Ordering::Relaxed) {
