@@ -22,6 +22,8 @@ pub(crate) type OnStuck = Arc<dyn Fn(&Stuck) + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
+    /// How many CPUs the process may use.
+    pub(crate) cpus: usize,
     pub(crate) stack_class: SizeClass,
     pub(crate) name: Arc<str>,
     pub(crate) on_start: Option<Hook>,
@@ -78,6 +80,7 @@ impl Builder {
             stack_size: None,
             config: Config {
                 workers: 1,
+                cpus: 1,
                 stack_class: SizeClass::default(),
                 name: "weftwork".into(),
                 on_start: None,
@@ -169,12 +172,13 @@ impl Builder {
     fn config(&self) -> io::Result<Config> {
         let invalid = |text: String| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         let mut config = self.config.clone();
+        config.cpus = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         config.workers = match self.workers {
             Some(workers @ 1..=MAX_WORKERS) => workers,
             Some(workers) => {
                 return invalid(format!("{workers} workers: must be 1 to {MAX_WORKERS}"));
             }
-            None => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            None => config.cpus,
         };
         if let Some(bytes) = self.stack_size {
             config.stack_class = SizeClass::at_least(bytes).map_err(|error| {

@@ -178,6 +178,12 @@ impl Inbox {
         !self.head.load(Ordering::Relaxed).is_null()
     }
 
+    /// Whether the owner has announced that it sleeps, and nobody has come since. For the owner.
+    pub fn is_announced(&self) -> bool {
+        // Relaxed: only the owner sets it; whether another has taken it away by now is a hint.
+        self.head.load(Ordering::Relaxed) == ASLEEP
+    }
+
     /// Takes everything, oldest first, and ends the owner's sleep. `None`: there was no node.
     pub fn take(&self) -> Option<NonNull<Link>> {
         self.take_and_leave(std::ptr::null_mut())

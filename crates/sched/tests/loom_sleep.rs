@@ -22,10 +22,16 @@ struct World {
     kernel: Sleeper,
     injector: AtomicUsize,
     carrier: Link,
+    /// Looks into the inbox between the last look at the queues and the announcement.
+    lingers: usize,
 }
 
 impl World {
     fn new() -> Arc<Self> {
+        World::with_lingering(0)
+    }
+
+    fn with_lingering(lingers: usize) -> Arc<Self> {
         Arc::new(World {
             idle: Idle::new(2),
             inbox: Inbox::new(),
@@ -33,6 +39,7 @@ impl World {
             kernel: Sleeper::new(),
             injector: AtomicUsize::new(0),
             carrier: Link::new(),
+            lingers,
         })
     }
 
@@ -100,7 +107,8 @@ impl World {
         self.idle.sleep(0, std::mem::take(searching));
         // Acquire: what `is_empty` does.
         let seen = self.injector.load(Ordering::Acquire) != 0;
-        if !seen && self.inbox.announce_sleep() {
+        let mail = |_| self.inbox.has_mail();
+        if !seen && !(0..self.lingers).any(mail) && self.inbox.announce_sleep() {
             if self.word.enter_sleep() {
                 self.kernel.sleep();
                 self.word.leave_sleep();
@@ -135,6 +143,32 @@ fn canary_an_injected_task_ends_a_sleep_that_is_only_announced() {
 fn canary_an_injected_task_is_seen_by_the_last_look() {
     weaken!("idle: fence of the sleeper");
     inject_against_sleep("the last look against inject");
+}
+
+#[test]
+#[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
+fn canary_a_worker_that_lingers_is_kicked_for_an_injected_task() {
+    weaken!("inbox: kick");
+    model("inject against lingering and sleep", 50, || {
+        let world = World::with_lingering(2);
+        let outside = run(&world, World::inject);
+        world.work(1, 0);
+        outside.join().unwrap();
+        assert_eq!(world.idle.sleepers(), 0);
+    });
+}
+
+#[test]
+#[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
+fn canary_mail_that_comes_after_lingering_ends_the_sleep() {
+    weaken!("inbox: announce_sleep");
+    model("mail against lingering and sleep", 30, || {
+        let world = World::with_lingering(2);
+        let waker = run(&world, World::mail);
+        world.work(0, 1);
+        waker.join().unwrap();
+        assert_eq!(world.idle.sleepers(), 0);
+    });
 }
 
 #[test]

@@ -13,6 +13,7 @@
 //! 5. A carrier that leaves its stack for ever is put into `zombie` and freed by whoever runs next.
 
 mod host;
+mod linger;
 mod ready;
 mod run;
 mod search;
@@ -74,6 +75,9 @@ pub(crate) struct Worker {
     /// When timers fired last, by the runtime's clock.
     fired_at: Cell<u64>,
     searching: Cell<bool>,
+    linger: linger::Linger,
+    /// It has stolen something since it last went to sleep.
+    hasty: Cell<bool>,
     tick: Cell<u64>,
     next_check: Cell<u64>,
     check_every: Cell<u64>,
@@ -143,6 +147,8 @@ impl Worker {
             due: RefCell::new(Vec::new()),
             fired_at: Cell::new(0),
             searching: Cell::new(false),
+            linger: linger::Linger::new(shared.config.cpus),
+            hasty: Cell::new(false),
             tick: Cell::new(0),
             next_check: Cell::new(sleep::CHECK_FIRST),
             check_every: Cell::new(sleep::CHECK_FIRST),

@@ -1,7 +1,7 @@
 //! Sleeping in the poller, and the looks at the clock, the poller and the timers in between.
 //!
 //! The protocol is in `docs/design/idle.md`. In short: count as asleep, look once more into every
-//! queue, announce the sleep in the inbox, wait in the poller until an event, a timer or a wake.
+//! queue, perhaps linger, announce the sleep in the inbox, wait in the poller until an event, a timer or a wake.
 
 use super::Worker;
 use crate::foreign;
@@ -58,36 +58,67 @@ impl Worker {
             self.shared.work_published();
         }
         let seen = start_new && self.work_in_sight();
-        if !seen && self.home().inbox.announce_sleep() {
-            let mut timeout = if start_new {
-                self.until_next_timer()
-            } else {
-                Some(NO_STACK_NAP)
-            };
-            if let Some(Some(deadline)) = self.stop_at.get() {
-                let left = deadline.saturating_duration_since(Instant::now());
-                timeout = Some(timeout.map_or(left, |timeout| timeout.min(left)));
-            }
-            self.shared.note_quiet();
-            Published::bump(&self.home().published.sleeps);
-            if timeout != Some(Duration::ZERO) && self.shrink() {
-                timeout = Some(Duration::ZERO);
-            }
-            let asleep = &self.home().published.asleep;
-            // Relaxed, both: for the monitor's looks.
-            asleep.store(true, Ordering::Relaxed);
-            self.turn(timeout);
-            asleep.store(false, Ordering::Relaxed);
-            self.take_mail();
-            self.fire_due();
-            self.checked_at.set(Instant::now());
-            self.next_check
-                .set(self.tick.get() + self.check_every.get());
+        if !seen {
+            self.wait_for_events(start_new);
         }
         if start_new && self.shared.idle.wake_up(self.index) == Woken::ForWork {
             self.searching.set(true);
         }
         self.shared.monitor.note_awake();
+    }
+
+    /// Lingers, then sleeps in the poller, until there is mail, an event or a timer.
+    fn wait_for_events(&self, start_new: bool) {
+        let inbox = &self.home().inbox;
+        let idle_since = Instant::now();
+        // The protocol allows any time before the announcement: whoever publishes meanwhile kicks us.
+        if self.linger.is_worth_it() {
+            let poll = || {
+                self.turn(Some(Duration::ZERO));
+                !self.ready.is_empty() || (start_new && self.has_own_tasks())
+            };
+            let timeout = self.sleep_at_most(start_new);
+            if self.linger.wait(timeout, || inbox.has_mail(), poll) {
+                return;
+            }
+        }
+        if !inbox.announce_sleep() {
+            return;
+        }
+        let mut timeout = self.sleep_at_most(start_new);
+        self.shared.note_quiet();
+        Published::bump(&self.home().published.sleeps);
+        if timeout != Some(Duration::ZERO) && self.shrink() {
+            timeout = Some(Duration::ZERO);
+        }
+        let asleep = &self.home().published.asleep;
+        // Relaxed, both: for the monitor's looks.
+        asleep.store(true, Ordering::Relaxed);
+        self.turn(timeout);
+        asleep.store(false, Ordering::Relaxed);
+        let by_mail = !inbox.is_announced();
+        self.take_mail();
+        self.fire_due();
+        let now = Instant::now();
+        self.linger.slept(now - idle_since, by_mail);
+        self.hasty.set(false);
+        self.checked_at.set(now);
+        self.next_check
+            .set(self.tick.get() + self.check_every.get());
+    }
+
+    /// How long a sleep may last.
+    fn sleep_at_most(&self, start_new: bool) -> Option<Duration> {
+        let timeout = if start_new {
+            self.until_next_timer()
+        } else {
+            Some(NO_STACK_NAP)
+        };
+        let Some(Some(deadline)) = self.stop_at.get() else {
+            return timeout;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        Some(timeout.map_or(left, |timeout| timeout.min(left)))
     }
 
     /// How long until a timer is due; `None` without timers.
