@@ -8,7 +8,7 @@ mod queue;
 use queue::{Queue, poll};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::panic::{catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use weftwork_core::host::{self, Host};
 use weftwork_core::task::{self, RawTask};
 use weftwork_core::wait::{
-    Interrupt, Reason, Site, cancel, checkpoint, try_checkpoint, wait, wait_deadline,
-    wait_interruptible,
+    Interrupt, Reason, Site, cancel, checkpoint, forbid, may_wait, try_checkpoint, wait,
+    wait_deadline, wait_interruptible,
 };
 use weftwork_core::{Cancelled, Task, TimedOut, block_on};
 use weftwork_testkit::{DropCounter, with_watchdog};
@@ -682,5 +682,86 @@ fn a_joiner_freed_by_the_end_of_its_task_may_look_at_it() {
         *slot.lock().unwrap() = Some(handle);
         FakeHost::new().run(task);
         assert!(SEEN.load(Ordering::SeqCst));
+    });
+}
+
+/// What a panic says that `work` ends with.
+fn message_of<R>(work: impl FnOnce() -> R) -> String {
+    let payload = catch_unwind(AssertUnwindSafe(work)).err();
+    *payload.expect("nobody waits here").downcast().unwrap()
+}
+
+#[test]
+fn where_waiting_is_forbidden_a_task_neither_parks_nor_counts_its_slice() {
+    with_watchdog(LIMIT, || {
+        let fake = FakeHost::new();
+        let event = Event::default();
+        fake.hosting(|| {
+            let _guard = forbid("transaction", Location::caller());
+            let message = message_of(|| event.wait());
+            assert!(
+                message.contains("inside the transaction begun at"),
+                "{message}"
+            );
+            checkpoint();
+            assert_eq!(try_checkpoint(), Ok(()));
+            event.set();
+            event.wait();
+        });
+        assert!(fake.parks().is_empty());
+        assert_eq!(fake.checkpoints.get(), 0);
+        fake.hosting(checkpoint);
+        assert_eq!(fake.checkpoints.get(), 1);
+    });
+}
+
+#[test]
+fn where_waiting_is_forbidden_a_join_runs_no_other_task() {
+    with_watchdog(LIMIT, || {
+        let fake = FakeHost::new();
+        let (task, handle) = task::closure(|| 1);
+        *fake.next.borrow_mut() = Some(task);
+        fake.hosting(|| {
+            let _guard = forbid("transaction", Location::caller());
+            assert!(message_of(|| handle.join()).starts_with("join at "));
+        });
+        assert!(fake.next.borrow().is_some());
+    });
+}
+
+#[test]
+fn a_destructor_that_unwinds_where_waiting_is_forbidden_parks_and_others_may_wait_meanwhile() {
+    struct Waits(Event);
+
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            self.0.wait();
+            assert!(!may_wait());
+        }
+    }
+
+    with_watchdog(LIMIT, || {
+        let fake = FakeHost::new();
+        let event = Event::default();
+        fake.at_park({
+            let event = event.clone();
+            move |_| {
+                assert!(may_wait());
+                event.set();
+            }
+        });
+        let unwound = fake.hosting(|| {
+            catch_unwind(AssertUnwindSafe(|| {
+                let _guard = forbid("transaction", Location::caller());
+                let _waits = Waits(event);
+                resume_unwind(Box::new(3_u8));
+            }))
+        });
+        assert_eq!(*unwound.unwrap_err().downcast::<u8>().unwrap(), 3);
+        let [parked] = fake.parks()[..] else {
+            panic!("parked {} times", fake.parks().len());
+        };
+        assert!(!parked.interruptible);
+        assert!(may_wait());
     });
 }

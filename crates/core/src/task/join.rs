@@ -81,7 +81,9 @@ impl<T> JoinHandle<T> {
     pub fn join(mut self) -> Result<T, JoinError> {
         if !self.header().state.is_complete() {
             let raw = RawTask(self.header);
-            if host::with(|host| host.is_some_and(|host| host.run_if_next(raw))) {
+            // Where waiting is forbidden no other task may run either: this one would wait.
+            if wait::may_wait() && host::with(|host| host.is_some_and(|host| host.run_if_next(raw)))
+            {
                 // That was a wait: a cancellation of the caller ends it here.
                 wait::checkpoint();
             }

@@ -10,11 +10,13 @@
 //!
 //! A wait may be woken for nothing; the operation is then polled again. Each wait names its
 //! [`Reason`] and its caller's line, for dumps. Each is a point where a cancelled task ends, and
-//! where a task whose time slice is over lets others run.
+//! where a task whose time slice is over lets others run; and each panics where waiting is
+//! [forbidden](forbid()).
 //!
 //! The protocol, and why no wake is lost: `docs/design/waiting.md`.
 
 pub mod cancel;
+mod forbid;
 mod local;
 mod look;
 mod parker;
@@ -22,6 +24,7 @@ pub mod queue;
 mod reason;
 
 pub use cancel::Cancelled;
+pub use forbid::{Forbidden, assert_may_wait, forbid, may_wait};
 pub use look::is_first_look;
 pub use parker::Parker;
 pub use reason::Reason;
@@ -95,6 +98,9 @@ pub fn deadline_after(timeout: Duration) -> Option<Instant> {
 /// event will find it before it looks for the event, as [`Future::poll`] does. It may wait in turn.
 ///
 /// A cancelled task unwinds from here, unless it is panicking already.
+///
+/// # Panics
+/// The operation is not ready, and waiting is [forbidden](forbid()) here. So do all waits of this module.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -197,9 +203,10 @@ pub fn wait_registered<T>(
         match host {
             Some(host) => {
                 let interruptible = cancel::UNWINDS && !std::thread::panicking();
-                park_until_ready(host, site, deadline, operation, interruptible)
+                let forbidden = !may_wait();
+                park_until_ready(host, site, deadline, operation, interruptible, forbidden)
             }
-            None => on_thread(deadline, operation),
+            None => on_thread(site, deadline, operation),
         }
     });
     match waited {
@@ -272,8 +279,8 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 /// Lets others run if the time slice of the current task is over, and ends the task if it was
-/// cancelled. For loops that compute without waiting. Where no scheduler hosts the thread it does
-/// nothing.
+/// cancelled. For loops that compute without waiting. Where no scheduler hosts the thread, and where
+/// waiting is [forbidden](forbid()), it does nothing.
 ///
 /// ```
 /// let mut sum = 0_u64;
@@ -296,7 +303,10 @@ pub fn checkpoint() {
 /// # Errors
 /// The current task was asked to end.
 pub fn try_checkpoint() -> Result<(), Cancelled> {
-    host::with(|host| host.map_or(Ok(()), Host::checkpoint))
+    host::with(|host| match host {
+        Some(host) if may_wait() => host.checkpoint(),
+        _ => Ok(()),
+    })
 }
 
 #[inline]
@@ -322,7 +332,7 @@ fn run<T>(
 ) -> Result<T, Interrupt> {
     host::with(|host| match host {
         Some(host) => hosted(host, site, deadline, operation, interruptible),
-        None => on_thread(deadline, operation),
+        None => on_thread(site, deadline, operation),
     })
 }
 
@@ -336,10 +346,11 @@ fn hosted<T>(
 ) -> Result<T, Interrupt> {
     // A task that unwinds already cannot be unwound again: its destructors wait undisturbed.
     let interruptible = interruptible && !std::thread::panicking();
-    if host.checkpoint().is_err() && interruptible {
+    let forbidden = !may_wait();
+    if !forbidden && host.checkpoint().is_err() && interruptible {
         return Err(Interrupt::Cancelled);
     }
-    park_until_ready(host, site, deadline, operation, interruptible)
+    park_until_ready(host, site, deadline, operation, interruptible, forbidden)
 }
 
 #[inline]
@@ -349,6 +360,7 @@ fn park_until_ready<T>(
     deadline: Option<Instant>,
     mut operation: impl FnMut(&mut Context<'_>) -> Poll<T>,
     interruptible: bool,
+    forbidden: bool,
 ) -> Result<T, Interrupt> {
     // SAFETY: `Host::waker` promises a pointer that is valid while the current task runs, and the
     // task is here until this returns.
@@ -367,7 +379,7 @@ fn park_until_ready<T>(
             // was meant for us. Look again.
             continue;
         }
-        let parked = host.park(site, deadline, interruptible);
+        let parked = forbid::park(site, forbidden, || host.park(site, deadline, interruptible));
         PARKS.set(PARKS.get().wrapping_add(1));
         parked.map_err(|Cancelled| Interrupt::Cancelled)?;
     }
@@ -392,6 +404,7 @@ fn last_look<T>(
 
 #[inline]
 fn on_thread<T>(
+    site: Site,
     deadline: Option<Instant>,
     mut operation: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<T, Interrupt> {
@@ -408,7 +421,7 @@ fn on_thread<T>(
         }
         // Asked here too: a wait that is woken all the time finds its token at every park.
         let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if over || !parker.park(deadline) {
+        if over || !forbid::park(site, !may_wait(), || parker.park(deadline)) {
             return last_look(operation, &mut context);
         }
     }
