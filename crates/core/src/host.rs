@@ -97,6 +97,14 @@ pub fn with<R>(f: impl FnOnce(Option<&dyn Host>) -> R) -> R {
     f(host.filter(|host| host.can_park()))
 }
 
+/// The task that is current on the calling thread, whether it may park just now or not.
+#[inline]
+#[must_use]
+pub fn current() -> Option<RawTask> {
+    // SAFETY: `enter` promises that the host is valid until it is taken out.
+    HOST.get().and_then(|host| unsafe { host.as_ref() }.current())
+}
+
 /// The address of the host of the calling thread, which tells it from others; null without one.
 ///
 /// A task that was parked under this host is not running while the address is the same: it runs on this

@@ -127,7 +127,7 @@ impl Note {
 
 #[inline]
 fn current_word() -> u64 {
-    match host::with(|host| host.and_then(|host| host.current())) {
+    match host::current() {
         Some(task) => task_word(task),
         None => thread_word(),
     }
