@@ -3,8 +3,8 @@
 #![cfg(not(weftwork_loom))]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use weftwork_core::{Refused, Spawn, Task};
 use weftwork_csp::group::{Group, GroupError, NotSpawned, ThreadPerTask};
@@ -258,4 +258,52 @@ fn errors_of_a_group_are_kept_or_dropped_once() {
     }
     assert!(matches!(group.wait(), Err(GroupError::Failed(_))));
     drops.assert_none_live();
+}
+
+/// An executor that keeps what it is given, and runs nothing.
+#[derive(Clone, Default)]
+struct Drawer(Arc<Mutex<Vec<Task>>>);
+
+impl Spawn for Drawer {
+    fn spawn_task(&self, task: Task) -> Result<(), Refused> {
+        self.0.lock().unwrap().push(task);
+        Ok(())
+    }
+}
+
+#[test]
+fn the_group_of_tasks_that_never_began_ends_after_what_they_own_is_dropped() {
+    struct LooksAtTheGroup(Arc<Mutex<Option<Group<Drawer, ()>>>>);
+    impl Drop for LooksAtTheGroup {
+        fn drop(&mut self) {
+            let group = self.0.lock().unwrap();
+            assert_eq!(group.as_ref().unwrap().len(), 1, "the task is not over");
+        }
+    }
+    for as_future in [false, true] {
+        let drawer = Drawer::default();
+        let place = Arc::new(Mutex::new(Some(Group::new(&drawer))));
+        let owned = LooksAtTheGroup(Arc::clone(&place));
+        {
+            let group = place.lock().unwrap();
+            let group = group.as_ref().unwrap();
+            if as_future {
+                let work = async move {
+                    let _owned = owned;
+                    Ok(())
+                };
+                group.spawn_future(work).unwrap();
+            } else {
+                let work = move || {
+                    let _owned = owned;
+                    Ok(())
+                };
+                group.spawn(work).unwrap();
+            }
+        }
+        let task = drawer.0.lock().unwrap().pop();
+        drop(task);
+        let group = place.lock().unwrap().take().unwrap();
+        assert_eq!(group.wait(), Err(GroupError::Cancelled));
+    }
 }

@@ -1,4 +1,7 @@
 //! A task's membership of its group: reports how the task ended, whatever that was.
+//!
+//! Invariant: what the task owns is dropped before the report, also if it never began. So whoever waits for
+//! the group finds nothing of its tasks left.
 
 use super::state::{End, Payload, Queue, remove};
 use std::future::poll_fn;
@@ -43,14 +46,35 @@ impl<E> Member<E> {
         remove(&self.queue, self.number, end);
     }
 
+    /// The closure of the task. Dropped before it has run, it drops `work` first, hence the pair.
+    pub(super) fn closure(work: impl FnOnce() -> Result<(), E>, member: Self) -> impl FnOnce() {
+        let pair = (work, member);
+        move || {
+            let (work, member) = pair;
+            member.run(work);
+        }
+    }
+
+    /// The future of the task, as [`closure`](Self::closure).
+    pub(super) fn future<F>(work: F, member: Self) -> impl Future<Output = ()> + use<E, F>
+    where
+        F: Future<Output = Result<(), E>>,
+    {
+        let pair = (work, member);
+        async move {
+            let (work, member) = pair;
+            member.drive(work).await;
+        }
+    }
+
     /// Runs `work` and reports. A panic ends here: the group passes it on to whoever waits for it.
-    pub(super) fn run(self, work: impl FnOnce() -> Result<(), E>) {
+    fn run(self, work: impl FnOnce() -> Result<(), E>) {
         let result = catch_unwind(AssertUnwindSafe(work));
         self.report(result);
     }
 
     /// Drives `work` to its end and reports, as [`run`](Self::run).
-    pub(super) async fn drive(self, work: impl Future<Output = Result<(), E>>) {
+    async fn drive(self, work: impl Future<Output = Result<(), E>>) {
         let result = {
             let mut work = pin!(work);
             poll_fn(|context| {

@@ -94,7 +94,7 @@ impl<S: Spawn + Clone, E: Send + 'static> Group<S, E> {
     {
         match self.enter() {
             Some(member) => self.start(member, |member| {
-                self.spawner.spawn_fn(move || member.run(work))
+                self.spawner.spawn_fn(Member::closure(work, member))
             }),
             None => Err(NotSpawned::Cancelled(work)),
         }
@@ -122,7 +122,7 @@ impl<S: Spawn + Clone, E: Send + 'static> Group<S, E> {
     {
         match self.try_enter() {
             Ok(Some(member)) => self.start(member, |member| {
-                self.spawner.spawn_fn(move || member.run(work))
+                self.spawner.spawn_fn(Member::closure(work, member))
             }),
             Ok(None) => Err(NotSpawned::Cancelled(work)),
             Err(Enter) => Err(NotSpawned::Full(work)),
@@ -149,7 +149,7 @@ impl<S: Spawn + Clone, E: Send + 'static> Group<S, E> {
     {
         match self.enter() {
             Some(member) => self.start(member, |member| {
-                self.spawner.spawn_future(member.drive(work))
+                self.spawner.spawn_future(Member::future(work, member))
             }),
             None => Err(NotSpawned::Cancelled(work)),
         }
@@ -175,7 +175,7 @@ impl<S: Spawn + Clone, E: Send + 'static> Group<S, E> {
     {
         match self.try_enter() {
             Ok(Some(member)) => self.start(member, |member| {
-                self.spawner.spawn_future(member.drive(work))
+                self.spawner.spawn_future(Member::future(work, member))
             }),
             Ok(None) => Err(NotSpawned::Cancelled(work)),
             Err(Enter) => Err(NotSpawned::Full(work)),
