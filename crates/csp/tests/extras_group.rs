@@ -3,9 +3,10 @@
 #![cfg(not(weftwork_loom))]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use weftwork_core::sync::Mutex;
 use weftwork_core::{Refused, Spawn, Task};
 use weftwork_csp::group::{Group, GroupError, NotSpawned, ThreadPerTask};
 use weftwork_csp::{bounded, never, oneshot};
@@ -266,7 +267,7 @@ struct Drawer(Arc<Mutex<Vec<Task>>>);
 
 impl Spawn for Drawer {
     fn spawn_task(&self, task: Task) -> Result<(), Refused> {
-        self.0.lock().unwrap().push(task);
+        self.0.lock().push(task);
         Ok(())
     }
 }
@@ -276,7 +277,7 @@ fn the_group_of_tasks_that_never_began_ends_after_what_they_own_is_dropped() {
     struct LooksAtTheGroup(Arc<Mutex<Option<Group<Drawer, ()>>>>);
     impl Drop for LooksAtTheGroup {
         fn drop(&mut self) {
-            let group = self.0.lock().unwrap();
+            let group = self.0.lock();
             assert_eq!(group.as_ref().unwrap().len(), 1, "the task is not over");
         }
     }
@@ -285,7 +286,7 @@ fn the_group_of_tasks_that_never_began_ends_after_what_they_own_is_dropped() {
         let place = Arc::new(Mutex::new(Some(Group::new(&drawer))));
         let owned = LooksAtTheGroup(Arc::clone(&place));
         {
-            let group = place.lock().unwrap();
+            let group = place.lock();
             let group = group.as_ref().unwrap();
             if as_future {
                 let work = async move {
@@ -301,9 +302,9 @@ fn the_group_of_tasks_that_never_began_ends_after_what_they_own_is_dropped() {
                 group.spawn(work).unwrap();
             }
         }
-        let task = drawer.0.lock().unwrap().pop();
+        let task = drawer.0.lock().pop();
         drop(task);
-        let group = place.lock().unwrap().take().unwrap();
+        let group = place.lock().take().unwrap();
         assert_eq!(group.wait(), Err(GroupError::Cancelled));
     }
 }
