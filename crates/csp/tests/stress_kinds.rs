@@ -46,6 +46,10 @@ fn a_oneshot_hands_its_message_over_or_back(runtime: &Runtime) {
 #[derive(Clone)]
 struct Pair(Box<u64>, Box<u64>);
 
+/// What is broadcast. The last receiver moves the message out, ordered after the clones of the others by a
+/// fence of std's, which the sanitizer does not follow: so it is a handle, and what it leads to stays.
+type Shared = Arc<Pair>;
+
 impl Pair {
     fn of(number: u64) -> Self {
         Pair(Box::new(number), Box::new(!number))
@@ -60,9 +64,9 @@ impl Pair {
 fn every_receiver_of_a_bounded_broadcast_sees_every_message(runtime: &Runtime) {
     let start = Instant::now();
     let count = iters(20_000, 3_000, 20) as u64;
-    let (s, mut r) = broadcast::bounded::<Pair>(4);
+    let (s, mut r) = broadcast::bounded::<Shared>(4);
     let mut crowd = Crowd::new(runtime);
-    let expect = |seen: u64, message: Pair| {
+    let expect = |seen: u64, message: Shared| {
         assert_eq!(message.number(), seen);
         seen + 1
     };
@@ -90,7 +94,8 @@ fn every_receiver_of_a_bounded_broadcast_sees_every_message(runtime: &Runtime) {
         assert_eq!(seen, count);
     });
     for number in 0..count {
-        s.send(Pair::of(number)).expect("the receivers are there");
+        s.send(Arc::new(Pair::of(number)))
+            .expect("the receivers are there");
     }
     drop(s);
     crowd.join();
@@ -100,9 +105,9 @@ fn every_receiver_of_a_bounded_broadcast_sees_every_message(runtime: &Runtime) {
 fn a_receiver_that_lags_is_told_how_many_it_missed(runtime: &Runtime) {
     let start = Instant::now();
     let count = iters(20_000, 4_000, 40) as u64;
-    let (s, mut r) = broadcast::lagging::<Pair>(8);
+    let (s, mut r) = broadcast::lagging::<Shared>(8);
     let mut crowd = Crowd::new(runtime);
-    let read = move |next: &mut u64, outcome: Result<Pair, broadcast::RecvError>| match outcome {
+    let read = move |next: &mut u64, outcome: Result<Shared, broadcast::RecvError>| match outcome {
         Ok(message) => {
             assert_eq!(message.number(), *next);
             *next += 1;
@@ -128,7 +133,8 @@ fn a_receiver_that_lags_is_told_how_many_it_missed(runtime: &Runtime) {
     });
     crowd.green(move || {
         for number in 0..count {
-            s.send(Pair::of(number)).expect("it waits for nobody");
+            s.send(Arc::new(Pair::of(number)))
+                .expect("it waits for nobody");
         }
     });
     crowd.join();
