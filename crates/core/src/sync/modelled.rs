@@ -5,6 +5,8 @@
 //! means, as one that does end at once.
 
 pub use loom::sync::Arc;
+// Statics and thread-locals of a model: each execution has its own.
+pub use loom::{lazy_static, thread_local};
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};

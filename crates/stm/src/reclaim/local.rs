@@ -1,0 +1,342 @@
+//! One participant: it pins itself, keeps what it retires, collects, and has memory of its own.
+//!
+//! Everything here belongs to one thread. Fields that are borrowed are borrowed for the length of one
+//! queue or list operation, never across a call of a `reclaim` function (invariant 3 of the module).
+//!
+//! **When it collects.** Each pin and each retirement spends credit. When it is spent, the end of
+//! an outermost pin tries to begin the next epoch, then reclaims what is ripe. So the work follows
+//! the retirements, a thread that only reads still comes to its last few replaced values, and a
+//! participant that holds the epochs up costs the others one refused advance per credit.
+
+use super::domain::Domain;
+use super::epoch::Record;
+use super::limbo::{Limbo, Reclaim, Retired};
+use super::pool::{self, Pool};
+use crossbeam_utils::CachePadded;
+use std::alloc::Layout;
+use std::any::Any;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::NonNull;
+use weftwork_core::sync::Arc;
+use weftwork_core::sync::cell::UnsafeCell;
+
+/// Credit between two collections; a look at the record of another participant costs `LOOK`.
+const CREDIT: isize = 128;
+const LOOK: isize = 4;
+
+/// What a retirement spends. A pin spends 1.
+const RETIREMENT: isize = 2;
+
+/// How often [`Local::flush`] tries to advance: what is retired is ripe after so many.
+const ADVANCES: u64 = super::epoch::GRACE;
+
+/// A thread's part in a domain.
+#[derive(Debug)]
+pub(crate) struct Local {
+    domain: NonNull<Domain>,
+    record: NonNull<CachePadded<Record>>,
+    /// Pins that are held.
+    pins: Cell<usize>,
+    /// The epoch of the record's word, while it is pinned.
+    epoch: Cell<u64>,
+    credit: Cell<isize>,
+    /// Whether a collection is running below us on this stack.
+    is_collecting: Cell<bool>,
+    /// Whether it ends with its outermost pin: see `thread`.
+    pub(super) is_late: bool,
+    limbo: UnsafeCell<Limbo>,
+    /// Ripe nodes of dead threads.
+    ready: UnsafeCell<Vec<Retired>>,
+    pool: UnsafeCell<Pool>,
+    /// Keeps a domain that is not static alive. Dropped after `drop` has left the domain.
+    _domain: Option<Arc<Domain>>,
+}
+
+impl Local {
+    /// Joins a domain that lives for ever.
+    #[cfg_attr(
+        weftwork_loom,
+        allow(dead_code, reason = "no domain of a model is static")
+    )]
+    pub(super) fn of_static(domain: &'static Domain) -> Self {
+        Self::join(NonNull::from(domain), None)
+    }
+
+    /// Joins a domain and keeps it alive.
+    #[cfg_attr(not(weftwork_loom), allow(dead_code, reason = "for models and tests"))]
+    pub(crate) fn of(domain: Arc<Domain>) -> Self {
+        Self::join(NonNull::from(&*domain), Some(domain))
+    }
+
+    fn join(domain: NonNull<Domain>, keep: Option<Arc<Domain>>) -> Self {
+        // SAFETY: it is static, or `keep` holds it.
+        let record = unsafe { domain.as_ref() }.epochs.join();
+        Local {
+            domain,
+            record,
+            pins: Cell::new(0),
+            epoch: Cell::new(0),
+            credit: Cell::new(CREDIT),
+            is_collecting: Cell::new(false),
+            is_late: false,
+            limbo: UnsafeCell::new(Limbo::new()),
+            ready: UnsafeCell::new(Vec::new()),
+            pool: UnsafeCell::new(Pool::new()),
+            _domain: keep,
+        }
+    }
+
+    /// Makes it end with its outermost pin.
+    pub(super) fn late(mut self) -> Self {
+        self.is_late = true;
+        // Each end of an outermost pin goes the slow way, which looks.
+        self.credit = Cell::new(0);
+        self
+    }
+
+    #[inline]
+    pub(crate) fn domain(&self) -> &Domain {
+        // SAFETY: it is static, or `_domain` holds it.
+        unsafe { self.domain.as_ref() }
+    }
+
+    #[inline]
+    fn record(&self) -> &Record {
+        // SAFETY: records live as long as the domain, and this one is ours.
+        unsafe { self.record.as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pins.get() != 0
+    }
+
+    /// Pins: see [`super::pin`]. The participant stays where it is until the pin is dropped.
+    #[inline]
+    pub(crate) fn pin(&self) -> Pin {
+        let pins = self.pins.get();
+        self.pins.set(pins + 1);
+        if pins == 0 {
+            self.epoch.set(self.domain().epochs.announce(self.record()));
+        }
+        Pin {
+            local: NonNull::from(self),
+            _not_send: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn unpin(&self) {
+        let pins = self.pins.get() - 1;
+        self.pins.set(pins);
+        if pins == 0 {
+            self.record().retract();
+            let credit = self.credit.get() - 1;
+            self.credit.set(credit);
+            if credit <= 0 {
+                self.settle();
+            }
+        }
+    }
+
+    /// Collects, when the credit is spent.
+    #[cold]
+    fn settle(&self) {
+        // A late participant ends here, after a panic of a `reclaim`, too; but not within a collection,
+        // which goes on below us.
+        let _end = (self.is_late && !self.is_collecting.get()).then(|| {
+            // SAFETY: it is not pinned, and `unpin`, its last use, does nothing after this.
+            unsafe { super::thread::EndOfLate::new(NonNull::from(self)) }
+        });
+        if !self.is_late {
+            let looks = isize::try_from(self.domain().epochs.len()).unwrap_or(isize::MAX / LOOK);
+            self.credit.set(CREDIT.max(looks.saturating_mul(LOOK)));
+        }
+        let is_idle = self.waiting() == 0 && !self.domain().has_orphans();
+        if !is_idle && self.may_collect() {
+            self.domain().epochs.try_advance();
+            self.collect();
+        }
+    }
+
+    /// Reclaims now what can be: see [`super::flush`].
+    pub(crate) fn flush(&self) {
+        if !self.is_pinned() && self.may_collect() {
+            for _ in 0..ADVANCES {
+                if !self.domain().epochs.try_advance() {
+                    break;
+                }
+            }
+            self.collect();
+        }
+    }
+
+    /// Whether user code may run here: not within user code that we have called, and not where a
+    /// panic of it would be the second one.
+    fn may_collect(&self) -> bool {
+        !self.is_collecting.get() && !std::thread::panicking()
+    }
+
+    /// Reclaims what is ripe.
+    fn collect(&self) {
+        debug_assert!(!self.is_pinned() && !self.is_collecting.get());
+        let now = self.domain().epochs.now();
+        if self.domain().has_orphans() {
+            // SAFETY: nobody else borrows it (head of the file).
+            self.ready
+                .with_mut(|ready| self.domain().take_orphans(now, unsafe { &mut *ready }));
+        }
+        let mut first: Option<Box<dyn Any + Send>> = None;
+        self.is_collecting.set(true);
+        // A panic takes one node with it; the loop goes on with the next.
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.reclaim_ripe(now))) {
+            match first {
+                None => first = Some(panic),
+                // A payload's drop is user code, too.
+                Some(_) => std::mem::forget(panic),
+            }
+        }
+        self.is_collecting.set(false);
+        self.record().count(self.waiting());
+        if let Some(panic) = first {
+            resume_unwind(panic);
+        }
+    }
+
+    /// Reclaims one ripe node after the other.
+    fn reclaim_ripe(&self, now: u64) {
+        while let Some(node) = self.next_ripe(now) {
+            // SAFETY: the promise of whoever retired it; it was unlinked before the epoch that its
+            // mark names had ended twice, so nobody holds it (invariant 2), and it is out of every
+            // list, so this is the only call.
+            let layout = unsafe { (node.reclaim)(node.ptr) };
+            // SAFETY: the same promise: the node was allocated with this layout.
+            unsafe { self.release(node.ptr, layout) };
+        }
+    }
+
+    #[inline]
+    fn next_ripe(&self, now: u64) -> Option<Retired> {
+        // SAFETY: nobody else borrows it (head of the file).
+        let orphan = self.ready.with_mut(|ready| unsafe { &mut *ready }.pop());
+        // SAFETY: as above.
+        orphan.or_else(|| self.limbo.with_mut(|limbo| unsafe { &mut *limbo }.pop(now)))
+    }
+
+    /// Nodes that are retired and not reclaimed.
+    fn waiting(&self) -> usize {
+        // SAFETY: nobody else borrows them (head of the file).
+        let limbo = self.limbo.with(|limbo| unsafe { &*limbo }.len());
+        // SAFETY: as above.
+        limbo + self.ready.with(|ready| unsafe { &*ready }.len())
+    }
+
+    /// Takes memory: see [`super::allocate`].
+    #[inline]
+    pub(crate) fn allocate(&self, layout: Layout) -> NonNull<u8> {
+        if !pool::is_pooled(layout) {
+            return pool::from_system(layout);
+        }
+        let depot = &self.domain().depot;
+        // SAFETY: nobody else borrows it (head of the file).
+        self.pool
+            .with_mut(|pool| unsafe { &mut *pool }.take(pool::class_of(layout), depot))
+    }
+
+    /// Gives memory back: see [`super::release`].
+    ///
+    /// # Safety
+    ///
+    /// `ptr` came from `allocate` of a participant of this domain with this `layout`, and the caller
+    /// gives it up.
+    #[inline]
+    pub(crate) unsafe fn release(&self, ptr: NonNull<u8>, layout: Layout) {
+        if !pool::is_pooled(layout) {
+            // SAFETY: the caller's promise; `allocate` took it from the system, too.
+            return unsafe { pool::to_system(ptr, layout) };
+        }
+        let depot = &self.domain().depot;
+        // SAFETY: the caller's promise; and nobody else borrows it (head of the file).
+        self.pool
+            .with_mut(|pool| unsafe { (*pool).give(ptr, pool::class_of(layout), depot) });
+    }
+}
+
+impl Drop for Local {
+    /// Leaves the domain: what waits goes to the orphans, memory to the depot. No user code runs.
+    fn drop(&mut self) {
+        if self.is_pinned() {
+            // A pin was forgotten. What it protects may be used for ever: nothing is given away, and
+            // the record stays pinned.
+            std::mem::forget(self._domain.take());
+            return;
+        }
+        // SAFETY: `&mut self`; the limbo is borrowed while it is handed over, which calls nothing.
+        self.limbo
+            .with_mut(|limbo| self.domain().adopt(unsafe { &mut *limbo }.drain()));
+        // Ripe since epoch 0 at least. SAFETY: as above.
+        self.ready.with_mut(|ready| {
+            self.domain()
+                .adopt(unsafe { &mut *ready }.drain(..).map(|node| (0, node)));
+        });
+        // SAFETY: as above.
+        self.pool
+            .with_mut(|pool| unsafe { &mut *pool }.clear(&self.domain().depot));
+        self.domain().epochs.leave(self.record());
+    }
+}
+
+/// Keeps what its thread can find from being reclaimed, until it is dropped.
+#[derive(Debug)]
+#[must_use = "what was found may be reclaimed once the pin is dropped"]
+pub(crate) struct Pin {
+    local: NonNull<Local>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Pin {
+    #[inline]
+    fn local(&self) -> &Local {
+        // SAFETY: a participant does not end before its pins: it checks.
+        unsafe { self.local.as_ref() }
+    }
+
+    /// Lets go of all that was found, and pins again. Does nothing if the pin is a nested one.
+    #[inline]
+    pub(crate) fn repin(&mut self) {
+        let local = self.local();
+        // In the same epoch the record would say the same again, and holds nobody up.
+        if local.pins.get() == 1 && local.domain().epochs.now() != local.epoch.get() {
+            local
+                .epoch
+                .set(local.domain().epochs.announce(local.record()));
+        }
+    }
+
+    /// Retires a node: see [`super::retire`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`super::retire`].
+    #[inline]
+    pub(crate) unsafe fn retire(&self, ptr: NonNull<u8>, reclaim: Reclaim) {
+        let local = self.local();
+        // SAFETY: nobody else borrows it (head of `local`).
+        let waiting = local.limbo.with_mut(|limbo| {
+            let limbo = unsafe { &mut *limbo };
+            limbo.push(local.epoch.get(), Retired { ptr, reclaim });
+            limbo.len()
+        });
+        local.record().count(waiting);
+        local.credit.set(local.credit.get() - RETIREMENT);
+    }
+}
+
+impl Drop for Pin {
+    #[inline]
+    fn drop(&mut self) {
+        self.local().unpin();
+    }
+}
