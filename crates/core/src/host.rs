@@ -102,7 +102,8 @@ pub fn with<R>(f: impl FnOnce(Option<&dyn Host>) -> R) -> R {
 #[must_use]
 pub fn current() -> Option<RawTask> {
     // SAFETY: `enter` promises that the host is valid until it is taken out.
-    HOST.get().and_then(|host| unsafe { host.as_ref() }.current())
+    HOST.get()
+        .and_then(|host| unsafe { host.as_ref() }.current())
 }
 
 /// The address of the host of the calling thread, which tells it from others; null without one.
