@@ -273,13 +273,16 @@ impl Drop for Local {
             std::mem::forget(self._domain.take());
             return;
         }
-        // SAFETY: `&mut self`; the limbo is borrowed while it is handed over, which calls nothing.
-        self.limbo
-            .with_mut(|limbo| self.domain().adopt(unsafe { &mut *limbo }.drain()));
-        // Ripe since epoch 0 at least. SAFETY: as above.
+        self.limbo.with_mut(|limbo| {
+            // SAFETY: nobody else borrows it (head of the file); `adopt` only moves what is in it.
+            let nodes = unsafe { &mut *limbo }.drain();
+            self.domain().adopt(nodes);
+        });
         self.ready.with_mut(|ready| {
-            self.domain()
-                .adopt(unsafe { &mut *ready }.drain(..).map(|node| (0, node)));
+            // SAFETY: as above.
+            let nodes = unsafe { &mut *ready }.drain(..);
+            // They are ripe, and stay so in every epoch.
+            self.domain().adopt(nodes.map(|node| (0, node)));
         });
         // SAFETY: as above.
         self.pool
@@ -323,8 +326,8 @@ impl Pin {
     #[inline]
     pub(crate) unsafe fn retire(&self, ptr: NonNull<u8>, reclaim: Reclaim) {
         let local = self.local();
-        // SAFETY: nobody else borrows it (head of `local`).
         let waiting = local.limbo.with_mut(|limbo| {
+            // SAFETY: nobody else borrows it (head of the file).
             let limbo = unsafe { &mut *limbo };
             limbo.push(local.epoch.get(), Retired { ptr, reclaim });
             limbo.len()

@@ -108,7 +108,7 @@ fn with_new<R>(f: impl FnOnce(&Local) -> R) -> R {
     let local = if is_kept { local } else { local.late() };
     let local = NonNull::from(Box::leak(Box::new(local)));
     place::set(local.as_ptr());
-    let _end = (!is_kept).then_some(EndOfUse(local));
+    let _end = (!is_kept).then(|| EndOfUse(local));
     // SAFETY: it has just been made, and only `_end`, or the end of a pin that `f` returns, ends it.
     f(unsafe { local.as_ref() })
 }
