@@ -56,6 +56,12 @@ const MAP: &[Allowed] = &[
         why: "locks wait through core, so they serve threads and foreign executors as well",
     },
     Allowed {
+        name: "weftwork-stm",
+        crates: &["weftwork-core"],
+        external: &["crossbeam-utils"],
+        why: "transactions wait through core, so they serve threads and foreign executors as well",
+    },
+    Allowed {
         name: "weftwork-net",
         crates: &["weftwork-core", "weftwork-reactor", "weftwork-sched"],
         external: &["libc"],

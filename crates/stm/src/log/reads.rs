@@ -1,0 +1,54 @@
+//! What an attempt has read: which node of which variable.
+//!
+//! A variable that is read twice stands here twice: that is cheaper than to look it up, and it is the same
+//! node both times.
+
+use crate::node::Header;
+use crate::var::inner::Inner;
+use std::ptr::NonNull;
+use weftwork_core::sync::cell::UnsafeCell;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Read {
+    pub(crate) var: NonNull<Inner>,
+    pub(crate) node: NonNull<Header>,
+}
+
+/// Invariant: each access to the vector ends before the method returns, and none calls code of others. The
+/// type is not `Sync`, so no two accesses overlap.
+#[derive(Default)]
+pub(crate) struct Reads(UnsafeCell<Vec<Read>>);
+
+impl Reads {
+    #[inline]
+    pub(crate) fn push(&self, var: NonNull<Inner>, node: NonNull<Header>) {
+        // SAFETY: the only access, by the invariant.
+        self.0
+            .with_mut(|reads| unsafe { (*reads).push(Read { var, node }) });
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: the only access, by the invariant.
+        self.0.with(|reads| unsafe { (*reads).len() })
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, n: usize) -> Read {
+        // SAFETY: the only access, by the invariant.
+        self.0.with(|reads| unsafe { (&*reads)[n] })
+    }
+
+    /// Whether `holds` of all reads. It must not touch the log of the reads.
+    #[inline]
+    pub(super) fn all(&self, holds: impl FnMut(&Read) -> bool) -> bool {
+        // SAFETY: the only access, by the invariant: `holds` is code of this crate that keeps its promise.
+        self.0.with(|reads| unsafe { (*reads).iter().all(holds) })
+    }
+
+    #[inline]
+    pub(crate) fn clear(&self) {
+        // SAFETY: the only access, by the invariant.
+        self.0.with_mut(|reads| unsafe { (*reads).clear() });
+    }
+}

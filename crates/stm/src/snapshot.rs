@@ -1,0 +1,91 @@
+//! Reading many variables as they were at one instant, without a log and without conflicts.
+//!
+//! A snapshot pins, then reads the clock; from then on it reads each variable as of that time, going back
+//! through the nodes that were replaced since. They are all still there: whoever replaced one ticked after
+//! the clock was read, so retired it after the pin.
+
+use crate::current::{Entered, Running};
+use crate::domain::domain;
+use crate::node::Header;
+use crate::reclaim::{self, Pin};
+use crate::var::inner::Inner;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+/// A state of all variables, to be read with [`TVar::view`](crate::TVar::view).
+pub struct Snapshot {
+    time: u64,
+    _pin: Pin,
+    _of_this_thread: PhantomData<*mut ()>,
+}
+
+/// Calls `f` with the state of all variables at this instant.
+///
+/// It never conflicts, never runs `f` twice, and holds up no writer. Values that are replaced meanwhile are
+/// kept until `f` returns, all of them: be quick, or expect memory to grow. It does not block.
+///
+/// # Panics
+/// It is called inside a transaction, or begins one.
+///
+/// ```
+/// use weftwork_stm::{TVar, snapshot};
+///
+/// let accounts = [TVar::new(3), TVar::new(4)];
+/// let total: i32 = snapshot(|s| accounts.iter().map(|a| *a.view(s)).sum());
+/// assert_eq!(total, 7);
+/// ```
+#[track_caller]
+pub fn snapshot<R>(f: impl FnOnce(&Snapshot) -> R) -> R {
+    let location = Location::caller();
+    let pin = reclaim::pin();
+    let snapshot = Snapshot {
+        // Read after the pin: see the head of this file.
+        time: domain().clock.now(),
+        _pin: pin,
+        _of_this_thread: PhantomData,
+    };
+    let entered = Entered::enter(Running {
+        what: "snapshot",
+        location,
+    });
+    let result = f(&snapshot);
+    drop(entered);
+    result
+}
+
+impl Snapshot {
+    /// The node that `var` had at the time of the snapshot.
+    #[inline]
+    pub(crate) fn find(&self, var: NonNull<Inner>) -> NonNull<Header> {
+        // SAFETY: the caller has met the variable by a handle, while we are pinned.
+        let var = unsafe { var.as_ref() };
+        let mut word = var.look();
+        // SAFETY: we found the node published, and are pinned.
+        let mut version = unsafe { Header::version(word.node()) };
+        if word.is_locked() && version <= self.time {
+            // The commit that has the lock may have ticked before our time.
+            word = var.look_unlocked();
+            // SAFETY: as above.
+            version = unsafe { Header::version(word.node()) };
+        }
+        let mut node = word.node();
+        while version > self.time {
+            // SAFETY: we were pinned before we read the clock, which was behind this node's version.
+            let previous = unsafe { Header::previous(node) };
+            node = previous.expect("the first node of a variable is older than any clock");
+            // SAFETY: it was replaced after our time, so retired after our pin.
+            version = unsafe { Header::version(node) };
+        }
+        node
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("time", &self.time)
+            .finish_non_exhaustive()
+    }
+}

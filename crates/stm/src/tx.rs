@@ -1,0 +1,230 @@
+//! A running attempt, as its body sees it.
+//!
+//! Invariants
+//! 1. Whatever was read was in the variables together at the time `time`: each node read was the newest one
+//!    then. A read that finds a newer one moves `time` forward, if all that was read is still there, or stops
+//!    the attempt. So even an attempt that is doomed has seen one consistent state (opacity).
+//! 2. Once `fate` is not `Running`, the attempt does not commit, whatever the body returns.
+
+use crate::domain::domain;
+use crate::error::{Stm, Stop};
+use crate::log::Log;
+use crate::node::{Fresh, Header};
+use crate::reclaim::Pin;
+use crate::var::inner::Inner;
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::ptr::NonNull;
+
+/// Why an attempt does not commit, or that nothing speaks against it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Fate {
+    Running,
+    /// It ran into another transaction.
+    Conflict(Cause),
+    /// It waits for a change; asked for there.
+    Retry(&'static Location<'static>),
+    /// It wants to run alone from the start.
+    Serial,
+}
+
+/// What a conflict was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Another commit held the lock of a variable to write.
+    Locked,
+    /// A variable was newer than what was read before.
+    Version,
+    /// At the commit, something read had changed.
+    Validation,
+    /// Another transaction runs alone.
+    Serial,
+}
+
+/// A running transaction: what the body of [`atomically`](crate::atomically) is given.
+///
+/// It is passed on by reference to whatever takes part in the transaction. It stays on its thread, and
+/// inside its attempt.
+pub struct Tx {
+    pub(crate) log: Box<Log>,
+    pub(crate) pin: Pin,
+    /// The state that is read: that of this time.
+    pub(crate) time: Cell<u64>,
+    pub(crate) fate: Cell<Fate>,
+    pub(crate) attempt: u32,
+    /// Whether it has the serial turn.
+    pub(crate) is_serial: bool,
+    pub(crate) is_irrevocable: Cell<bool>,
+    pub(crate) location: &'static Location<'static>,
+    _of_this_thread: PhantomData<*mut ()>,
+}
+
+impl Tx {
+    #[inline]
+    pub(crate) fn begin(
+        log: Box<Log>,
+        pin: Pin,
+        attempt: u32,
+        is_serial: bool,
+        location: &'static Location<'static>,
+    ) -> Tx {
+        Tx {
+            log,
+            pin,
+            // Read after the pin: see the invariants of the clock.
+            time: Cell::new(domain().clock.now()),
+            fate: Cell::new(Fate::Running),
+            attempt,
+            is_serial,
+            is_irrevocable: Cell::new(false),
+            location,
+            _of_this_thread: PhantomData,
+        }
+    }
+
+    /// Waits until something that this transaction has read is changed by another, and then runs the body
+    /// again from the start.
+    ///
+    /// What branches of an [`or_else`](Self::or_else) have read counts, too, also of those that were rolled
+    /// back. A green thread or an OS thread parks; a future returns `Pending`. Each commit that writes one of
+    /// the variables wakes all who wait for it.
+    ///
+    /// # Errors
+    /// Always: hand the [`Stop`] back with `?`.
+    ///
+    /// # Panics
+    /// The transaction has read nothing: nobody could ever wake it. The panic comes when it is about to wait.
+    ///
+    /// ```
+    /// use std::thread;
+    /// use weftwork_stm::{TVar, atomically};
+    ///
+    /// let letter = TVar::new(None);
+    /// let sender = thread::spawn({
+    ///     let letter = letter.clone();
+    ///     move || letter.store(Some("hello"))
+    /// });
+    /// let text = atomically(|tx| match *letter.get(tx)? {
+    ///     Some(text) => Ok(text),
+    ///     None => tx.retry(),
+    /// });
+    /// assert_eq!(text, "hello");
+    /// sender.join().unwrap();
+    /// ```
+    #[track_caller]
+    pub fn retry<T>(&self) -> Stm<T> {
+        if self.is_irrevocable.get() {
+            panic!(
+                "the transaction at {} is irrevocable and calls `retry`: what it has done cannot be undone",
+                self.location
+            );
+        }
+        Err(self.stop(Fate::Retry(Location::caller())))
+    }
+
+    /// Goes on if `condition` holds, and [retries](Self::retry) otherwise.
+    ///
+    /// # Errors
+    /// The condition does not hold: hand the [`Stop`] back with `?`.
+    ///
+    /// ```
+    /// use weftwork_stm::{TVar, atomically};
+    ///
+    /// let stock = TVar::new(3_u32);
+    /// atomically(|tx| {
+    ///     let n = *stock.get(tx)?;
+    ///     tx.check(n >= 2)?;
+    ///     stock.set(tx, n - 2)
+    /// });
+    /// assert_eq!(stock.load(), 1);
+    /// ```
+    #[track_caller]
+    #[inline]
+    pub fn check(&self, condition: bool) -> Stm<()> {
+        if condition { Ok(()) } else { self.retry() }
+    }
+
+    /// How often the body was begun before, in this transaction.
+    ///
+    /// ```
+    /// assert_eq!(weftwork_stm::atomically(|tx| Ok(tx.attempt())), 0);
+    /// ```
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Ends the attempt, unless it has ended already.
+    pub(crate) fn stop(&self, fate: Fate) -> Stop {
+        if let Fate::Running = self.fate.get() {
+            self.fate.set(fate);
+        }
+        Stop::issue()
+    }
+
+    /// The node that the attempt sees in `var`.
+    #[inline]
+    pub(crate) fn read(&self, var: NonNull<Inner>) -> Stm<NonNull<Header>> {
+        if self.log.may_have_written(var)
+            && let Some(node) = self.log.written(var)
+        {
+            return Ok(node);
+        }
+        // SAFETY: the caller has met the variable by a handle, while we are pinned.
+        let word = unsafe { var.as_ref() }.look();
+        if !word.is_locked() {
+            let node = word.node();
+            // SAFETY: we found it published, and are pinned.
+            if unsafe { Header::version(node) } <= self.time.get() {
+                self.log.reads.push(var, node);
+                return Ok(node);
+            }
+        }
+        self.read_slowly(var)
+    }
+
+    #[cold]
+    fn read_slowly(&self, var: NonNull<Inner>) -> Stm<NonNull<Header>> {
+        loop {
+            // SAFETY: as in `read`.
+            let node = unsafe { var.as_ref() }.look_unlocked().node();
+            // SAFETY: as in `read`.
+            if unsafe { Header::version(node) } <= self.time.get() {
+                self.log.reads.push(var, node);
+                return Ok(node);
+            }
+            if !self.extend() {
+                return Err(self.stop(Fate::Conflict(Cause::Version)));
+            }
+        }
+    }
+
+    /// Moves the time forward to now, if all that was read is still there.
+    pub(crate) fn extend(&self) -> bool {
+        let now = domain().clock.now();
+        let still = self.log.all_reads(|read| {
+            // SAFETY: pinned since the read.
+            unsafe { read.var.as_ref() }.look().is(read.node)
+        });
+        if still {
+            self.time.set(now);
+        }
+        still
+    }
+
+    #[inline]
+    pub(crate) fn write(&self, var: NonNull<Inner>, fresh: Fresh) {
+        self.log.write(var, fresh);
+    }
+}
+
+impl fmt::Debug for Tx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tx")
+            .field("attempt", &self.attempt)
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}

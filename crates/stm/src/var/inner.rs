@@ -1,0 +1,185 @@
+//! What all handles of a variable point to: the word that leads to its newest node.
+//!
+//! The word is the address of a node and two flags.
+//!
+//! | flag | set by | cleared by |
+//! | --- | --- | --- |
+//! | `LOCK` | a committer, by a compare-and-swap that expects it clear | the same committer, by a store |
+//! | `WAIT` | a transaction about to sleep, by a compare-and-swap on an unlocked word | the next publication |
+//!
+//! Invariants
+//! 1. While `LOCK` is set, only its owner writes the word.
+//! 2. `WAIT` is never set on a locked word. So a committer has seen every waiter of the node that it
+//!    replaces when it takes the lock, and may publish and unlock with a plain store.
+//! 3. The memory stays until nobody is pinned that could have met it through a handle: the last handle
+//!    retires it. So a log may hold a bare pointer for as long as its attempt is pinned.
+
+use crate::node::{self, Dispose, Fresh, Header};
+use crate::reclaim;
+use std::alloc::Layout;
+use std::ptr::NonNull;
+use weftwork_core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use weftwork_core::sync::{hint, sized, thread};
+
+const LOCK: usize = 1;
+const WAIT: usize = 2;
+
+/// How often a reader looks again at a locked word before it lets other threads run.
+const SPINS: usize = sized(64, 0);
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    head: AtomicPtr<Header>,
+    handles: AtomicUsize,
+}
+
+/// The word of a variable, as somebody saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word(*mut Header);
+
+impl Word {
+    #[inline]
+    pub(crate) fn is_locked(self) -> bool {
+        self.0.addr() & LOCK != 0
+    }
+
+    #[inline]
+    pub(crate) fn has_waiters(self) -> bool {
+        self.0.addr() & WAIT != 0
+    }
+
+    /// The node, whatever the flags.
+    #[inline]
+    pub(crate) fn node(self) -> NonNull<Header> {
+        let node = self.0.map_addr(|address| address & !(LOCK | WAIT));
+        debug_assert!(!node.is_null());
+        // SAFETY: a variable has a node from its beginning, and every word stored is made of one.
+        unsafe { NonNull::new_unchecked(node) }
+    }
+
+    /// Whether this is `node`, unlocked.
+    #[inline]
+    pub(crate) fn is(self, node: NonNull<Header>) -> bool {
+        self.0.map_addr(|address| address & !WAIT) == node.as_ptr()
+    }
+}
+
+impl Inner {
+    /// Makes what the first handle points to.
+    pub(crate) fn allocate(first: Fresh) -> NonNull<Inner> {
+        let inner = reclaim::allocate(Layout::new::<Inner>()).cast::<Inner>();
+        let node = first.publish(0, None);
+        // SAFETY: the memory is of this layout, and ours alone.
+        unsafe {
+            inner.write(Inner {
+                head: AtomicPtr::new(node.as_ptr()),
+                handles: AtomicUsize::new(1),
+            });
+        }
+        inner
+    }
+
+    #[inline]
+    pub(crate) fn look(&self) -> Word {
+        // Acquire: pairs with `publish`, whose node is read next.
+        Word(self.head.load(Ordering::Acquire))
+    }
+
+    /// Waits until nobody holds the lock. Committers hold it for some ten nanoseconds, unless the system
+    /// takes their processor away.
+    #[cold]
+    pub(crate) fn look_unlocked(&self) -> Word {
+        let mut spins = 0;
+        loop {
+            let word = self.look();
+            if !word.is_locked() {
+                return word;
+            }
+            if spins < SPINS {
+                spins += 1;
+                hint::spin_loop();
+            } else {
+                crate::current::assert_owns_no_lock();
+                thread::yield_now();
+            }
+        }
+    }
+
+    /// Takes the lock, if it is free; the word before.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<Word> {
+        let mut word = self.look();
+        while !word.is_locked() {
+            let locked = word.0.map_addr(|address| address | LOCK);
+            // AcqRel: what follows in the commit stays behind the lock, and the lock is seen by whoever
+            // acquires the tick. Acquire: as in `look`.
+            match self
+                .head
+                .compare_exchange(word.0, locked, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Some(word),
+                Err(other) => word = Word(other),
+            }
+        }
+        None
+    }
+
+    /// Gives the lock back; `word` is what [`try_lock`](Self::try_lock) found.
+    #[inline]
+    pub(crate) fn unlock(&self, word: Word) {
+        // Release: whoever locks next comes after what we did under the lock.
+        self.head.store(word.0, Ordering::Release);
+    }
+
+    /// Replaces the node and gives the lock back.
+    #[inline]
+    pub(crate) fn publish(&self, node: NonNull<Header>) {
+        // Release: pairs with `look`; the node's value and stamp were written before.
+        self.head.store(node.as_ptr(), Ordering::Release);
+    }
+
+    /// Marks that somebody waits for `node` to be replaced. False if it has been, or is about to be.
+    pub(crate) fn announce(&self, node: NonNull<Header>) -> bool {
+        let mut word = self.look();
+        loop {
+            if !word.is(node) {
+                return false;
+            }
+            if word.has_waiters() {
+                return true;
+            }
+            let marked = word.0.map_addr(|address| address | WAIT);
+            // AcqRel: the same word as the committer's lock, so exactly one of the two sees the other.
+            match self
+                .head
+                .compare_exchange(word.0, marked, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return true,
+                Err(other) => word = Word(other),
+            }
+        }
+    }
+
+    pub(crate) fn add_handle(&self) {
+        // Relaxed: the new handle is made of one that exists.
+        self.handles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes a handle away; true if it was the last.
+    pub(crate) fn drop_handle(&self) -> bool {
+        // AcqRel: the last one comes after all that the others did with the variable.
+        self.handles.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+}
+
+/// Discards the variable with its newest node, which is of the type that `dispose` is for.
+///
+/// # Safety
+/// `inner` has no handle any more, nobody is pinned that has met it, and it is not used after this.
+pub(crate) unsafe fn dispose_with(inner: NonNull<u8>, dispose: Dispose) -> Layout {
+    // SAFETY: the memory is that of an `Inner`, and still there.
+    let word = unsafe { inner.cast::<Inner>().as_ref() }.look();
+    // SAFETY: the older nodes were retired one by one; nobody else knows this one any more.
+    unsafe { node::discard(word.node(), dispose) };
+    Layout::new::<Inner>()
+}

@@ -1,0 +1,114 @@
+//! The table of sleepers, keyed by the address of the variable.
+
+use super::Waiter;
+use crate::node::Header;
+use crate::var::inner::Inner;
+use crossbeam_utils::CachePadded;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+use weftwork_core::sync::{Arc, Mutex, sized};
+
+const BUCKETS: usize = sized(256, 1);
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    buckets: [CachePadded<Mutex<Vec<Entry>>>; BUCKETS],
+}
+
+#[derive(Debug)]
+struct Entry {
+    address: usize,
+    waiter: Arc<Waiter>,
+}
+
+impl Table {
+    #[cfg(not(weftwork_loom))]
+    pub(crate) const fn new() -> Table {
+        Table {
+            buckets: [const { CachePadded::new(Mutex::new(Vec::new())) }; BUCKETS],
+        }
+    }
+
+    #[cfg(weftwork_loom)]
+    pub(crate) fn new() -> Table {
+        Table {
+            buckets: std::array::from_fn(|_| CachePadded::new(Mutex::new(Vec::new()))),
+        }
+    }
+
+    fn bucket(&self, address: usize) -> &Mutex<Vec<Entry>> {
+        let hash = (address >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        &self.buckets[(hash >> 32) % BUCKETS]
+    }
+
+    /// Wakes all who wait for the variable at `address`, whose word said that there are some; how many.
+    pub(crate) fn wake(&self, address: usize) -> usize {
+        let mut woken = Vec::new();
+        {
+            let mut bucket = self.bucket(address).lock();
+            let mut n = 0;
+            while n < bucket.len() {
+                if bucket[n].address == address {
+                    woken.push(bucket.swap_remove(n).waiter);
+                } else {
+                    n += 1;
+                }
+            }
+        }
+        woken.into_iter().filter(|waiter| waiter.notify()).count()
+    }
+}
+
+/// The entries of one sleeper. They are taken out when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    table: &'static Table,
+    waiter: Arc<Waiter>,
+    addresses: Vec<usize>,
+}
+
+impl Registration {
+    pub(crate) fn new(table: &'static Table) -> Registration {
+        Registration {
+            table,
+            waiter: Arc::new(Waiter::new()),
+            addresses: Vec::new(),
+        }
+    }
+
+    /// Enters the sleeper for a change of `var`, of which it has read `node`. False if it has changed.
+    ///
+    /// # Safety
+    /// The caller is pinned since it met `var`.
+    pub(crate) unsafe fn add(&mut self, var: NonNull<Inner>, node: NonNull<Header>) -> bool {
+        let address = var.addr().get();
+        let waiter = Arc::clone(&self.waiter);
+        self.addresses.push(address);
+        self.table
+            .bucket(address)
+            .lock()
+            .push(Entry { address, waiter });
+        // SAFETY: the variable lives while the caller is pinned.
+        unsafe { var.as_ref() }.announce(node)
+    }
+
+    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.waiter.poll(context)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        for &address in &self.addresses {
+            let mut bucket = self.table.bucket(address).lock();
+            let mine = |entry: &Entry| Arc::ptr_eq(&entry.waiter, &self.waiter);
+            let mut entry = None;
+            if let Some(n) = bucket.iter().position(mine) {
+                entry = Some(bucket.swap_remove(n));
+            }
+            drop(bucket);
+            // It may hold the last waker.
+            drop(entry);
+        }
+    }
+}
