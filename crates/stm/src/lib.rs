@@ -31,7 +31,7 @@ mod var;
 mod waiting;
 
 pub use error::{Stm, Stop, TxError, abort};
-pub use reclaim::flush;
+pub use reclaim::{Backlog, flush};
 pub use run::{atomically, try_atomically};
 pub use snapshot::{Snapshot, snapshot};
 pub use tx::Tx;
