@@ -93,6 +93,9 @@ struct Orphans {
 
 impl Drop for Domain {
     fn drop(&mut self) {
+        if super::is_failed_model() {
+            return;
+        }
         // Nobody takes part any more, so nobody holds a node.
         for (_, node) in std::mem::take(&mut *self.orphans.nodes.lock()) {
             // SAFETY: the promise of whoever retired it, which is not called for a second time.

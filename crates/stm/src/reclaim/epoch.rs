@@ -68,6 +68,11 @@ impl Record {
         if is(Step::Of("reclaim: fence of the pin")) {
             return self.word.store(word, Ordering::Release);
         }
+        #[cfg(weftwork_canary)]
+        if is(Step::Of("reclaim: order of the pin")) {
+            self.word.store(word, Ordering::Relaxed);
+            return weftwork_core::sync::atomic::fence(Ordering::SeqCst);
+        }
         #[cfg(all(target_arch = "x86_64", not(any(weftwork_loom, miri))))]
         {
             // On x86-64 a locked exchange is a full fence and a third of the price of `mfence`.
@@ -175,6 +180,14 @@ impl Epochs {
     /// Gives the calling thread a record of its own: a free one, or a new one.
     pub(super) fn join(&self) -> NonNull<CachePadded<Record>> {
         for record in self.records() {
+            #[cfg(weftwork_canary)]
+            if is(Step::Of("reclaim: join")) {
+                if !record.claimed.load(Ordering::Acquire) {
+                    record.claimed.store(true, Ordering::Relaxed);
+                    return NonNull::from(record);
+                }
+                continue;
+            }
             // Acquire: pairs with the Release in `leave`. Relaxed: not ours, nothing to see.
             let mine =
                 record
@@ -214,7 +227,6 @@ impl Epochs {
 
     /// Leaves `record`, unpinned, to the next thread.
     pub(super) fn leave(&self, record: &Record) {
-        record.count(0);
         // Release: pairs with the Acquire in `join`.
         record.claimed.store(false, Ordering::Release);
     }
@@ -279,6 +291,9 @@ fn stamp() -> u64 {
 
 impl Drop for Epochs {
     fn drop(&mut self) {
+        if super::is_failed_model() {
+            return;
+        }
         // Relaxed: whoever drops it has it alone.
         let mut at = self.records.load(Ordering::Relaxed);
         while !at.is_null() {

@@ -110,7 +110,7 @@ pub(super) fn is_ripe(epoch: u64, now: u64) -> bool {
     epoch + GRACE <= now
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(weftwork_loom)))]
 mod tests {
     use super::*;
 

@@ -163,8 +163,13 @@ impl Local {
 
     /// Reclaims now what can be: see [`super::flush`].
     pub(crate) fn flush(&self) {
+        self.flush_within(ADVANCES);
+    }
+
+    /// Reclaims what can be after at most so many epochs have begun.
+    pub(crate) fn flush_within(&self, epochs: u64) {
         if !self.is_pinned() && self.may_collect() {
-            for _ in 0..ADVANCES {
+            for _ in 0..epochs {
                 if !self.domain().epochs.try_advance() {
                     break;
                 }
@@ -267,12 +272,16 @@ impl Local {
 impl Drop for Local {
     /// Leaves the domain: what waits goes to the orphans, memory to the depot. No user code runs.
     fn drop(&mut self) {
+        if super::is_failed_model() {
+            return;
+        }
         if self.is_pinned() {
             // A pin was forgotten. What it protects may be used for ever: nothing is given away, and
             // the record stays pinned.
             std::mem::forget(self._domain.take());
             return;
         }
+        self.record().count(0);
         self.limbo.with_mut(|limbo| {
             // SAFETY: nobody else borrows it (head of the file); `adopt` only moves what is in it.
             let nodes = unsafe { &mut *limbo }.drain();
@@ -340,6 +349,8 @@ impl Pin {
 impl Drop for Pin {
     #[inline]
     fn drop(&mut self) {
-        self.local().unpin();
+        if !super::is_failed_model() {
+            self.local().unpin();
+        }
     }
 }

@@ -56,6 +56,12 @@ macro_rules! const_unless_modelled {
 }
 use const_unless_modelled;
 
+/// Whether a model has failed and unwinds: loom is not to be touched any more, by no drop either.
+#[inline(always)]
+fn is_failed_model() -> bool {
+    cfg!(weftwork_loom) && std::thread::panicking()
+}
+
 /// Pins the calling thread: nothing that it can find from now on is reclaimed before the pin is dropped.
 ///
 /// Pins nest; only the outermost costs more than a count. Dropping the outermost may reclaim nodes
