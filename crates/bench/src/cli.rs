@@ -57,11 +57,17 @@ pub(crate) struct Run {
     /// `mutex`: tasks that take the lock.
     #[arg(long, value_parser = positive)]
     pub(crate) tasks: Option<usize>,
+    /// `stm_read`: variables that a transaction reads.
+    #[arg(long, value_parser = positive)]
+    pub(crate) vars: Option<usize>,
+    /// `stm_bank`: so many of a hundred transactions read all accounts.
+    #[arg(long)]
+    pub(crate) audits: Option<usize>,
     /// `cpu_fib`: which Fibonacci number.
     #[arg(long, default_value_t = 30)]
     pub(crate) fib: u64,
     /// `timer`: the sleeps are spread over this many milliseconds. `idle`, `idle_waiters`: how long
-    /// to watch.
+    /// to watch. `stm_long_reader`: after so long the writer gives up.
     #[arg(long, default_value_t = 1000)]
     pub(crate) span_ms: u64,
     /// Stack size in bytes, for the peers that have one.

@@ -24,6 +24,7 @@ mod process;
 mod registry;
 mod setting;
 mod table;
+mod transactions;
 mod watch;
 mod weft;
 mod workload;

@@ -2,6 +2,8 @@
 //!
 //! The workloads over channels and locks that block are written once for both.
 
+use std::time::Duration;
+
 use crate::cli::Run;
 
 /// A kind of thread.
@@ -21,6 +23,9 @@ pub(crate) trait Place: 'static {
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static;
+
+    /// Lets other threads run for this long.
+    fn sleep(duration: Duration);
 
     /// Waits for a thread and returns what it did.
     fn join<T: Send + 'static>(handle: Self::Handle<T>) -> T;

@@ -32,6 +32,22 @@ pub(crate) enum Bench {
     IdleWaiters,
     /// Tasks take one lock by turns.
     Mutex,
+    /// Every transaction adds one to the same variable.
+    StmCounter,
+    /// Every transaction reads all of some variables.
+    StmRead,
+    /// Transactions move money between accounts; some read all of them.
+    StmBank,
+    /// Two threads add to one variable, against one thread that does.
+    StmHot,
+    /// A transaction reads 50,000 variables that another thread keeps writing.
+    StmLongReader,
+    /// A thousand wait for a variable of their own.
+    StmWake,
+    /// A map of 100,000 keys is read, and sometimes written.
+    StmMap,
+    /// What variables cost in memory.
+    StmMemory,
     /// A tree of tasks, ten children each, adds up its leaves.
     Skynet,
     /// The recursive Fibonacci function, with a fork per call.
@@ -64,6 +80,14 @@ impl Bench {
             Bench::FanIn => "fan_in",
             Bench::IdleWaiters => "idle_waiters",
             Bench::Mutex => "mutex",
+            Bench::StmCounter => "stm_counter",
+            Bench::StmRead => "stm_read",
+            Bench::StmBank => "stm_bank",
+            Bench::StmHot => "stm_hot",
+            Bench::StmLongReader => "stm_long_reader",
+            Bench::StmWake => "stm_wake",
+            Bench::StmMap => "stm_map",
+            Bench::StmMemory => "stm_memory",
             Bench::Skynet => "skynet",
             Bench::CpuFib => "cpu_fib",
             Bench::Timer => "timer",
@@ -73,6 +97,21 @@ impl Bench {
             Bench::SpawnInstructions => "spawn_instructions",
             Bench::Idle => "idle",
         }
+    }
+
+    /// Returns whether transactions are what it measures.
+    pub(crate) fn is_of_transactions(self) -> bool {
+        matches!(
+            self,
+            Bench::StmCounter
+                | Bench::StmRead
+                | Bench::StmBank
+                | Bench::StmHot
+                | Bench::StmLongReader
+                | Bench::StmWake
+                | Bench::StmMap
+                | Bench::StmMemory
+        )
     }
 
     /// Says what one operation is: `ns_per_op` is the time of one.
@@ -88,6 +127,14 @@ impl Bench {
             Bench::FanIn => "one message from a crowd of OS threads (2000) to one",
             Bench::IdleWaiters => "one second of n tasks that wait at channels: CPU time",
             Bench::Mutex => "one lock, addition and unlock by `--tasks` tasks",
+            Bench::StmCounter => "one transaction that increments a shared variable",
+            Bench::StmRead => "one transaction that reads `--vars` variables",
+            Bench::StmBank => "one transfer, or audit of all 1024 accounts (`--audits` %)",
+            Bench::StmHot => "one increment of a variable that all threads increment",
+            Bench::StmLongReader => "one transaction of 50,000 reads against a hot writer",
+            Bench::StmWake => "set a variable and wake its waiter, one of 1000",
+            Bench::StmMap => "one operation on a map of 100,000 keys, 10 % of them writes",
+            Bench::StmMemory => "nothing: bytes per variable, bytes not yet freed",
             Bench::Skynet => "one leaf of a tree of tasks of fan-out 10",
             Bench::CpuFib => "one fork: fib(n-1) spawned, fib(n-2) inline, join",
             Bench::Timer => "CPU time of one timer of n sleepers over 0..1 s; lateness",
@@ -176,10 +223,21 @@ const GROUPS: &[&[Entry]] = &[
     crate::weft::ENTRIES,
     crate::weft::channels::ENTRIES,
     crate::weft::locks::ENTRIES,
+    crate::weft::transactions::GREEN,
+    crate::weft::transactions::THREADS,
+    crate::weft::transactions::MORE,
     peers::tokio::ENTRIES,
     peers::tokio_channels::ENTRIES,
     peers::channels::ENTRIES,
     peers::locks::ENTRIES,
+    peers::stm::STM,
+    peers::stm::FAST_STM,
+    peers::stm::WAKES,
+    peers::async_stm::ENTRIES,
+    peers::async_stm::WAKES,
+    peers::guarded::ORDERED,
+    peers::guarded::ONE,
+    peers::guarded::MAPS_AND_WAKES,
     peers::may::ENTRIES,
     peers::smol::ENTRIES,
     peers::rayon::ENTRIES,

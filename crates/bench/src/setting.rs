@@ -86,6 +86,10 @@ pub(crate) struct Setting {
     pub(crate) capacity: Option<Capacity>,
     /// Tasks at one lock.
     pub(crate) tasks: Option<usize>,
+    /// Variables that a transaction reads.
+    pub(crate) vars: Option<usize>,
+    /// How many of a hundred transactions read everything.
+    pub(crate) audits: Option<usize>,
     /// Connections, of `echo`.
     pub(crate) conns: Option<usize>,
 }
@@ -105,6 +109,12 @@ impl Setting {
         }
         if let Some(tasks) = self.tasks {
             push("--tasks", tasks.to_string());
+        }
+        if let Some(vars) = self.vars {
+            push("--vars", vars.to_string());
+        }
+        if let Some(audits) = self.audits {
+            push("--audits", audits.to_string());
         }
         flags
     }
@@ -129,6 +139,8 @@ impl Setting {
                 1 => "1 task".to_owned(),
                 _ => format!("{tasks} tasks"),
             }),
+            self.vars.map(|vars| format!("{vars} vars")),
+            self.audits.map(|audits| format!("{audits}% audits")),
             self.conns.map(|conns| conns.to_string()),
         ];
         parts
@@ -147,6 +159,8 @@ pub(crate) struct Grid {
     sides: &'static [Sides],
     capacities: &'static [Capacity],
     tasks: &'static [usize],
+    vars: &'static [usize],
+    audits: &'static [usize],
     conns: &'static [usize],
 }
 
@@ -159,6 +173,8 @@ impl Grid {
             sides: &[],
             capacities: &[],
             tasks: &[],
+            vars: &[],
+            audits: &[],
             conns: &[],
         }
     }
@@ -178,6 +194,16 @@ impl Grid {
         Grid { tasks, ..self }
     }
 
+    /// Adds numbers of variables.
+    pub(crate) const fn vars(self, vars: &'static [usize]) -> Self {
+        Grid { vars, ..self }
+    }
+
+    /// Adds shares of transactions that read everything.
+    pub(crate) const fn audits(self, audits: &'static [usize]) -> Self {
+        Grid { audits, ..self }
+    }
+
     /// Adds numbers of connections.
     pub(crate) const fn conns(self, conns: &'static [usize]) -> Self {
         Grid { conns, ..self }
@@ -185,33 +211,45 @@ impl Grid {
 
     /// Returns the settings: those of one number of workers together.
     pub(crate) fn settings(&self) -> Vec<Setting> {
-        let mut settings = Vec::new();
-        for &workers in self.workers {
-            for sides in each(self.sides) {
-                for capacity in each(self.capacities) {
-                    for tasks in each(self.tasks) {
-                        settings.extend(each(self.conns).map(|conns| Setting {
-                            bench: self.bench,
-                            workers,
-                            sides,
-                            capacity,
-                            tasks,
-                            conns,
-                        }));
-                    }
-                }
-            }
-        }
-        settings
+        let plain = |workers: &usize| Setting {
+            bench: self.bench,
+            workers: *workers,
+            sides: None,
+            capacity: None,
+            tasks: None,
+            vars: None,
+            audits: None,
+            conns: None,
+        };
+        let mut all: Vec<_> = self.workers.iter().map(plain).collect();
+        spread(&mut all, self.sides, |setting, sides| setting.sides = sides);
+        spread(&mut all, self.capacities, |setting, capacity| {
+            setting.capacity = capacity
+        });
+        spread(&mut all, self.tasks, |setting, tasks| setting.tasks = tasks);
+        spread(&mut all, self.vars, |setting, vars| setting.vars = vars);
+        spread(&mut all, self.audits, |setting, audits| {
+            setting.audits = audits
+        });
+        spread(&mut all, self.conns, |setting, conns| setting.conns = conns);
+        all
     }
 }
 
-/// Returns each value of a dimension; `None`, once, of one that is absent.
-fn each<T: Copy>(dimension: &[T]) -> impl Iterator<Item = Option<T>> {
-    let absent = dimension.is_empty().then_some(None);
-    absent
-        .into_iter()
-        .chain(dimension.iter().copied().map(Some))
+/// Replaces each setting by one for each value of a dimension; leaves all as they are, where the
+/// dimension is absent.
+fn spread<T: Copy>(settings: &mut Vec<Setting>, values: &[T], set: fn(&mut Setting, Option<T>)) {
+    if values.is_empty() {
+        return;
+    }
+    let mut all = Vec::with_capacity(settings.len() * values.len());
+    for setting in settings.iter() {
+        for &value in values {
+            all.push(*setting);
+            set(all.last_mut().expect("just pushed"), Some(value));
+        }
+    }
+    *settings = all;
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 mod channels;
 mod locks;
 mod runtime;
+mod stm;
 
 use crate::setting::Grid;
 
@@ -38,6 +39,18 @@ pub(crate) enum Metric {
     WakeupsPerS,
     /// CPU time of an idle process, per second.
     CpuUsPerS,
+    /// Time of an operation by several threads over that of one thread alone.
+    TimesAlone,
+    /// The longest that a single operation took.
+    WorstUs,
+    /// Operations of a hundred that did not end while others went on.
+    StarvedPct,
+    /// Waiters that woke and were not meant.
+    WrongWakes,
+    /// Memory of one variable, with its value.
+    BytesPerVar,
+    /// The most memory that was no longer used and not yet free.
+    BacklogKib,
 }
 
 impl Metric {
@@ -51,6 +64,12 @@ impl Metric {
             Metric::P99Us => &["p99_us"],
             Metric::WakeupsPerS => &["wakeups_per_s"],
             Metric::CpuUsPerS => &["cpu_us_per_s"],
+            Metric::TimesAlone => &["times_alone"],
+            Metric::WorstUs => &["worst_us"],
+            Metric::StarvedPct => &["starved_pct"],
+            Metric::WrongWakes => &["wrong_wakes"],
+            Metric::BytesPerVar => &["bytes_per_var"],
+            Metric::BacklogKib => &["backlog_kib"],
         }
     }
 
@@ -64,6 +83,12 @@ impl Metric {
             Metric::P99Us => "p99, µs",
             Metric::WakeupsPerS => "wake-ups/s",
             Metric::CpuUsPerS => "CPU µs/s",
+            Metric::TimesAlone => "times one thread alone",
+            Metric::WorstUs => "worst, µs",
+            Metric::StarvedPct => "starved, %",
+            Metric::WrongWakes => "wrong wake-ups",
+            Metric::BytesPerVar => "bytes per variable",
+            Metric::BacklogKib => "backlog, KiB",
         }
     }
 }
@@ -163,6 +188,7 @@ pub(crate) fn bars() -> impl Iterator<Item = &'static Bar> {
     [runtime::BARS, channels::BARS, locks::BARS]
         .into_iter()
         .flatten()
+        .chain(stm::BARS.iter().flatten())
 }
 
 #[cfg(test)]

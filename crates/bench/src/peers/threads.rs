@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::cli::Run;
 use crate::measure::{self, Measurement};
@@ -54,6 +54,10 @@ impl Place for OsThreads {
         F: FnOnce() -> T + Send + 'static,
     {
         thread::spawn(body)
+    }
+
+    fn sleep(duration: Duration) {
+        thread::sleep(duration);
     }
 
     fn join<T: Send + 'static>(handle: Self::Handle<T>) -> T {

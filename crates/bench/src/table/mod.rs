@@ -4,7 +4,9 @@
 //! Interleaving spreads the noise of a shared machine over all peers alike.
 
 mod child;
+mod external;
 mod go;
+mod haskell;
 mod plan;
 mod report;
 mod results;
@@ -43,12 +45,16 @@ pub(crate) struct Options {
     /// Seconds that an echo run is measured.
     #[arg(long, default_value = "2", value_parser = crate::cli::count)]
     pub(crate) secs: u64,
-    /// Folder with a ready `gopeers`; without it, the sources in `go` are built.
+    /// Folder with a ready `gopeers` and `hspeers`; without it, the sources in `go` and `haskell`
+    /// are built.
     #[arg(long, env = "WEFTWORK_PEERS")]
     pub(crate) external: Option<PathBuf>,
-    /// The `go` command that builds them.
+    /// The `go` command that builds the one.
     #[arg(long, env = "GO_BIN", default_value = "go")]
     pub(crate) go: PathBuf,
+    /// The `ghc` command that builds the other.
+    #[arg(long, env = "GHC_BIN", default_value = "ghc")]
+    pub(crate) ghc: PathBuf,
     /// Write every single run to this file, one JSON object a line.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
@@ -60,11 +66,7 @@ pub(crate) struct Options {
 ///
 /// Where a run of ours failed. A peer that fails is only named under the table.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
-    let gopeers = go::find_or_build(options);
-    if let Err(reason) = &gopeers {
-        eprintln!("without Go: {reason}");
-    }
-    let plan = Plan::new(options, gopeers.ok());
+    let plan = Plan::new(options, &external::find_or_build(options));
     if plan.cases.is_empty() {
         return Err(format!("nothing matches {:?}", options.filter.as_str()));
     }

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use clap::ValueEnum;
 
+use super::external::External;
 use super::{Options, size};
 use crate::registry::{self, Bench};
 use crate::setting::{Capacity, Grid, Setting, Sides};
@@ -54,7 +55,7 @@ impl Contender {
 
 impl Plan {
     /// Plans what the filter lets through.
-    pub(super) fn new(options: &Options, gopeers: Option<PathBuf>) -> Plan {
+    pub(super) fn new(options: &Options, externals: &[External]) -> Plan {
         let ourselves = std::env::current_exe().expect("a running program has a file");
         let valgrind = crate::instructions::available();
         let mut cases = Vec::new();
@@ -64,7 +65,7 @@ impl Plan {
                 continue;
             }
             for setting in grid(bench).settings() {
-                let mut contenders = contenders(&setting, options, &ourselves, gopeers.as_deref());
+                let mut contenders = contenders(&setting, options, &ourselves, externals);
                 contenders.retain(|contender| {
                     takes_part(&setting, &contender.peer)
                         && options
@@ -107,6 +108,9 @@ fn grid(bench: Bench) -> Grid {
     let workers: &[usize] = match bench {
         Bench::Switch | Bench::Parked | Bench::SpawnInstructions => &[1],
         Bench::WakeLatency | Bench::StealLatency | Bench::Idle => &[2],
+        Bench::StmCounter | Bench::StmMemory => &[1],
+        // These are about threads that are in each other's way.
+        Bench::StmHot | Bench::StmLongReader | Bench::StmMap => &[2],
         // A crowd on one CPU says the same, and less.
         Bench::FanIn | Bench::IdleWaiters => &[2],
         _ => &[1, 2],
@@ -127,6 +131,8 @@ fn grid(bench: Bench) -> Grid {
             .sides(const { &[Sides::new(2000, 1)] })
             .capacities(&[RENDEZVOUS, Capacity::Bounded(100)]),
         Bench::Mutex => grid.tasks(&[1, 8]),
+        Bench::StmRead => grid.vars(&[64, 100, 1000]),
+        Bench::StmBank => grid.audits(&[0, 1]),
         _ => grid,
     }
 }
@@ -149,23 +155,11 @@ fn takes_part(setting: &Setting, peer: &str) -> bool {
     }
 }
 
-/// Returns whether Go has the bench.
-fn go_has(bench: Bench) -> bool {
-    !matches!(
-        bench,
-        Bench::FanIn
-            | Bench::WakeLatency
-            | Bench::StealLatency
-            | Bench::SpawnInstructions
-            | Bench::Idle
-    )
-}
-
 fn contenders(
     setting: &Setting,
     options: &Options,
     ourselves: &Path,
-    gopeers: Option<&Path>,
+    externals: &[External],
 ) -> Vec<Contender> {
     let mut all: Vec<_> = registry::entries()
         .filter(|entry| entry.bench == setting.bench)
@@ -179,15 +173,14 @@ fn contenders(
             }
         })
         .collect();
-    if let Some(gopeers) = gopeers
-        && go_has(setting.bench)
-    {
-        all.push(Contender {
-            peer: "go".to_owned(),
-            program: gopeers.to_owned(),
-            flags: size::flags(setting, "go", options.quick),
-        });
-    }
+    let external = externals
+        .iter()
+        .filter(|external| (external.has)(setting.bench));
+    all.extend(external.map(|external| Contender {
+        peer: external.peer.to_owned(),
+        program: external.program.clone(),
+        flags: size::flags(setting, external.peer, options.quick),
+    }));
     all
 }
 
@@ -199,6 +192,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
+    use crate::table::{go, haskell};
 
     fn options(arguments: &[&str]) -> Options {
         let cli = Cli::parse_from(["x", "table"].iter().chain(arguments));
@@ -208,14 +202,29 @@ mod tests {
         }
     }
 
+    fn externals() -> [External; 2] {
+        [
+            External {
+                peer: go::PEER,
+                program: PathBuf::from(go::PROGRAM),
+                has: go::has,
+            },
+            External {
+                peer: haskell::PEER,
+                program: PathBuf::from(haskell::PROGRAM),
+                has: haskell::has,
+            },
+        ]
+    }
+
     fn whole_plan() -> Plan {
-        Plan::new(&options(&[]), Some(PathBuf::from("gopeers")))
+        Plan::new(&options(&[]), &externals())
     }
 
     #[test]
     fn every_flag_of_a_case_is_one_that_a_run_takes() {
         for quick in [&[][..], &["--quick"]] {
-            for case in Plan::new(&options(quick), None).cases {
+            for case in Plan::new(&options(quick), &[]).cases {
                 for contender in &case.contenders {
                     let command = contender.command(&case);
                     let words = command.get_args().map(|word| word.to_owned());
@@ -234,7 +243,7 @@ mod tests {
     #[test]
     fn the_filter_selects_bench_peer_and_workers() {
         let options = options(&["--filter", "^spawn_join (tokio|go) w2$"]);
-        let plan = Plan::new(&options, Some(PathBuf::from("gopeers")));
+        let plan = Plan::new(&options, &externals());
         let [case] = &plan.cases[..] else {
             panic!("{plan:?}");
         };
@@ -247,7 +256,7 @@ mod tests {
     #[test]
     fn the_filter_selects_sides_and_capacity() {
         let options = options(&["--filter", "^mpmc (kanal|go|flume-tokio) 4x4 cap0 w2$"]);
-        let plan = Plan::new(&options, Some(PathBuf::from("gopeers")));
+        let plan = Plan::new(&options, &externals());
         let [case] = &plan.cases[..] else {
             panic!("{plan:?}");
         };

@@ -25,6 +25,16 @@ const FIGURES: &[(&str, &str)] = &[
     ("server_cpu_ns_per_op", "server CPU ns"),
     ("first_us", "first µs"),
     ("instructions_per_op", "instructions"),
+    ("alone_ns_per_op", "one thread alone ns"),
+    ("times_alone", "times alone"),
+    ("worst_us", "worst µs"),
+    ("starved_pct", "starved %"),
+    ("longest_ms", "longest ms"),
+    ("alone_ms", "undisturbed ms"),
+    ("writer_ns_per_op", "writer ns"),
+    ("wrong_wakes", "wrong wake-ups"),
+    ("bytes_per_var", "bytes per variable"),
+    ("backlog_kib", "backlog KiB"),
     ("wakeups_per_s", "wake-ups/s"),
     ("cpu_us_per_s", "CPU µs/s"),
 ];
@@ -113,23 +123,26 @@ fn counterpart(bench: Bench, peer: &str) -> &'static str {
     match (bench, peer) {
         // Rayon's fork-join has its counterpart in our fork-join, not in a spawn per call.
         (Bench::CpuFib, "rayon") => "weftwork-join",
-        // Channels and locks between threads of the operating system stand beside such of ours.
-        _ if over_channels_or_locks(bench) && on_threads(peer) => "weftwork-threads",
+        // A crowd of tasks on tokio.
+        (Bench::StmWake, "async-stm" | "tokio") => "weftwork-tokio",
+        // What is between threads of the operating system stands beside such of ours.
+        _ if between_threads(bench) && on_threads(peer) => "weftwork-threads",
         _ => "weftwork",
     }
 }
 
-fn over_channels_or_locks(bench: Bench) -> bool {
-    matches!(
-        bench,
-        Bench::Pingpong
-            | Bench::Mpmc
-            | Bench::Mpsc
-            | Bench::Select
-            | Bench::FanIn
-            | Bench::IdleWaiters
-            | Bench::Mutex
-    )
+fn between_threads(bench: Bench) -> bool {
+    bench.is_of_transactions()
+        || matches!(
+            bench,
+            Bench::Pingpong
+                | Bench::Mpmc
+                | Bench::Mpsc
+                | Bench::Select
+                | Bench::FanIn
+                | Bench::IdleWaiters
+                | Bench::Mutex
+        )
 }
 
 fn more(row: &Row, summary: Summary) -> String {

@@ -7,7 +7,18 @@ use crate::setting::{Capacity, Setting};
 pub(super) fn on_threads(peer: &str) -> bool {
     matches!(
         peer,
-        "crossbeam" | "flume" | "kanal" | "parking_lot" | "std" | "weftwork-threads"
+        "crossbeam"
+            | "flume"
+            | "kanal"
+            | "parking_lot"
+            | "std"
+            | "weftwork-threads"
+            | "stm"
+            | "fast-stm"
+            | "async-stm"
+            | "ordered-locks"
+            | "one-lock"
+            | "sharded-locks"
     )
 }
 
@@ -18,6 +29,9 @@ pub(super) fn on_threads(peer: &str) -> bool {
 pub(super) fn flags(setting: &Setting, peer: &str, quick: bool) -> Vec<String> {
     let threads = on_threads(peer);
     let hands_over = matches!(setting.capacity, Some(Capacity::Bounded(0 | 1)));
+    // A transaction of these takes several times as long.
+    let heavy = matches!(peer, "stm" | "fast-stm" | "async-stm" | "ghc");
+    let light = |size| if heavy { size / 10 } else { size };
     let (flag, full, quick_size): (_, u64, u64) = match (setting.bench, peer) {
         (Bench::Switch, "corosensei" | "generator") => ("--n", 50_000_000, 5_000_000),
         (Bench::Switch, "weftwork") => ("--n", 10_000_000, 1_000_000),
@@ -43,6 +57,18 @@ pub(super) fn flags(setting: &Setting, peer: &str, quick: bool) -> Vec<String> {
         (Bench::IdleWaiters, _) => ("--span-ms", 2_000, 500),
         (Bench::Mutex, "tokio" | "weftwork-tokio") => ("--n", 4_000_000, 400_000),
         (Bench::Mutex, _) => ("--n", 20_000_000, 2_000_000),
+        (Bench::StmCounter | Bench::StmHot, _) => ("--n", light(10_000_000), light(1_000_000)),
+        (Bench::StmRead, _) => {
+            let vars = setting.vars.unwrap_or(64) as u64;
+            ("--n", light(64_000_000) / vars, light(6_400_000) / vars)
+        }
+        (Bench::StmBank, _) => ("--n", light(5_000_000), light(500_000)),
+        // GHC takes seconds for such a read, also when nobody writes.
+        (Bench::StmLongReader, "ghc") => ("--span-ms", 10_000, 5_000),
+        (Bench::StmLongReader, _) => ("--span-ms", 3_000, 500),
+        (Bench::StmWake, _) => ("--n", 100_000, 10_000),
+        (Bench::StmMap, _) => ("--n", 5_000_000, 500_000),
+        (Bench::StmMemory, _) => ("--n", 1_000_000, 200_000),
         (Bench::Parked | Bench::Timer, "may") => ("--n", 30_000, 10_000),
         (Bench::Parked, "std") => ("--n", 10_000, 1_000),
         (Bench::Parked, _) => ("--n", 1_000_000, 100_000),

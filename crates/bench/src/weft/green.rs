@@ -1,6 +1,8 @@
 //! Green threads, as a place of blocking code.
 
-use super::{JoinHandle, drive, spawn};
+use std::time::Duration;
+
+use super::{JoinHandle, drive, sleep, spawn};
 use crate::cli::Run;
 use crate::place::Place;
 
@@ -25,6 +27,10 @@ impl Place for GreenThreads {
         F: FnOnce() -> T + Send + 'static,
     {
         spawn(body)
+    }
+
+    fn sleep(duration: Duration) {
+        sleep(duration);
     }
 
     fn join<T: Send + 'static>(handle: Self::Handle<T>) -> T {

@@ -14,6 +14,7 @@ pub(crate) mod locks;
 mod parked;
 mod tasks;
 mod timer;
+pub(crate) mod transactions;
 
 pub(crate) use weftwork_csp as channel;
 pub(crate) use weftwork_net::{TcpListener, TcpStream};
@@ -22,6 +23,7 @@ pub(crate) use weftwork_sched::{
     yield_now,
 };
 
+pub(crate) use weftwork_stm::{TVar, atomically, snapshot};
 pub(crate) use weftwork_sync::Mutex;
 
 use crate::cli::Run;
