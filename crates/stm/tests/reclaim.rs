@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 type Action = Box<dyn FnOnce() + Send>;
 
@@ -35,7 +36,9 @@ unsafe fn bury(node: NonNull<u8>) -> Layout {
     // SAFETY: `retire` below wrote it.
     let node = unsafe { node.cast::<Node>().read() };
     if let Some(action) = node.action {
-        action();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(action)) {
+            reclaim::panicked(panic);
+        }
     }
     Layout::new::<Node>()
 }
@@ -208,6 +211,29 @@ fn a_reclaim_that_panics_loses_no_other_node_and_the_first_panic_comes_out() {
 }
 
 #[test]
+fn a_reclaim_that_panics_itself_loses_its_own_memory_only() {
+    unsafe fn panics(node: NonNull<u8>) -> Layout {
+        // SAFETY: it was allocated below, with this layout. No layout comes of this call, so that
+        // the memory is ours to give back.
+        unsafe { std::alloc::dealloc(node.as_ptr(), Layout::new::<[u64; 64]>()) };
+        panic!("of the reclaim itself");
+    }
+    let local = Local::of(Arc::new(Domain::new()));
+    let dropped = Arc::new(AtomicUsize::new(0));
+    {
+        let pin = local.pin();
+        retire(&local, &pin, counting(&dropped));
+        let node = local.allocate(Layout::new::<[u64; 64]>());
+        // SAFETY: nobody finds it, and it is retired once.
+        unsafe { pin.retire(node, panics) };
+        retire(&local, &pin, counting(&dropped));
+    }
+    let panic = catch_unwind(AssertUnwindSafe(|| local.flush())).unwrap_err();
+    assert_eq!(panic.downcast_ref(), Some(&"of the reclaim itself"));
+    assert_eq!((count(&dropped), local.domain().backlog().nodes), (2, 0));
+}
+
+#[test]
 fn nothing_is_reclaimed_while_the_thread_unwinds() {
     let local = Local::of(Arc::new(Domain::new()));
     let dropped = Arc::new(AtomicUsize::new(0));
@@ -344,4 +370,126 @@ fn readers_never_see_a_node_that_is_reclaimed() {
     let last = NonNull::new(head.into_inner()).unwrap().cast();
     // SAFETY: it came from `allocate`, and the threads that could use it have ended.
     unsafe { first.release(last, Layout::new::<[u64; 4]>()) };
+}
+
+mod of_the_thread {
+    //! The functions that the transactions use, with the participant of the calling thread.
+
+    use super::*;
+    use std::cell::Cell;
+    use weftwork_testkit::watchdog;
+
+    fn retire(action: impl FnOnce() + Send + 'static) {
+        let pin = reclaim::pin();
+        let node = reclaim::allocate(Layout::new::<Node>());
+        // SAFETY: the memory is for a `Node`, is found by nobody, and is retired once.
+        unsafe {
+            node.cast::<Node>().write(Node {
+                _header: 7,
+                action: Some(Box::new(action)),
+            });
+            reclaim::retire(&pin, node, bury);
+        }
+    }
+
+    /// Flushes until the other tests of this process have let it happen.
+    fn flush_until(counter: &AtomicUsize, n: usize) {
+        let _dog = watchdog(Duration::from_secs(60));
+        while count(counter) < n {
+            reclaim::flush();
+            thread::yield_now();
+        }
+        assert_eq!(count(counter), n);
+    }
+
+    #[test]
+    fn nodes_of_every_size_and_alignment_come_and_go() {
+        for size in [1, 16, 31, 32, 33, 48, 64, 96, 97, 128, 129, 4096] {
+            for align in [1, 8, 16, 32, 256] {
+                let layout = Layout::from_size_align(size, align).unwrap();
+                let nodes = [(); 100].map(|()| reclaim::allocate(layout));
+                for (n, node) in nodes.iter().enumerate() {
+                    assert!(node.addr().get().is_multiple_of(align));
+                    // SAFETY: it is `size` bytes and ours.
+                    unsafe { node.write_bytes(n as u8, size) };
+                }
+                for (n, node) in nodes.into_iter().enumerate() {
+                    // SAFETY: as above; it was written to, and is given back once.
+                    unsafe {
+                        let bytes = NonNull::slice_from_raw_parts(node, size);
+                        assert!(bytes.as_ref().iter().all(|&byte| byte == n as u8));
+                        reclaim::release(node, layout);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_thread_that_ends_leaves_its_nodes_to_the_others() {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let action = counting(&dropped);
+        thread::spawn(|| retire(action)).join().unwrap();
+        flush_until(&dropped, 1);
+    }
+
+    #[test]
+    fn the_drop_of_a_thread_local_may_come_after_the_participants_end() {
+        struct Late(Cell<Option<Arc<AtomicUsize>>>);
+        impl Drop for Late {
+            fn drop(&mut self) {
+                let dropped = self.0.take().expect("it was set");
+                // Several uses in one pin, and some without any.
+                let outer = reclaim::pin();
+                retire(counting(&dropped));
+                retire(counting(&dropped));
+                drop(outer);
+                let layout = Layout::new::<Node>();
+                let node = reclaim::allocate(layout);
+                // SAFETY: it has just been allocated.
+                unsafe { reclaim::release(node, layout) };
+                reclaim::flush();
+                retire(counting(&dropped));
+            }
+        }
+        thread_local! {
+            static LATE: Late = const { Late(Cell::new(None)) };
+        }
+        let dropped = Arc::new(AtomicUsize::new(0));
+        thread::spawn({
+            let dropped = Arc::clone(&dropped);
+            move || {
+                // What is used first is dropped last.
+                LATE.with(|late| late.0.set(Some(Arc::clone(&dropped))));
+                retire(counting(&dropped));
+            }
+        })
+        .join()
+        .unwrap();
+        flush_until(&dropped, 4);
+    }
+
+    #[test]
+    fn a_panic_of_a_drop_comes_out_of_the_pin_that_collects() {
+        let dropped = Arc::new(AtomicUsize::new(0));
+        // A thread of its own: others could take the panic for theirs.
+        let (panics, dropped) = thread::spawn(move || {
+            let mut panics = 0;
+            for n in 0..1000 {
+                let action = counting(&dropped);
+                let run = catch_unwind(AssertUnwindSafe(|| {
+                    retire(move || {
+                        action();
+                        assert!(n != 3, "of the value's drop");
+                    });
+                }));
+                panics += usize::from(run.is_err());
+            }
+            flush_until(&dropped, 1000);
+            (panics, dropped)
+        })
+        .join()
+        .unwrap();
+        assert_eq!((panics, count(&dropped)), (1, 1000));
+    }
 }

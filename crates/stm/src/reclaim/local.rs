@@ -193,19 +193,14 @@ impl Local {
             self.ready
                 .with_mut(|ready| self.domain().take_orphans(now, unsafe { &mut *ready }));
         }
-        let mut first: Option<Box<dyn Any + Send>> = None;
         self.is_collecting.set(true);
         // A panic takes one node with it; the loop goes on with the next.
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.reclaim_ripe(now))) {
-            match first {
-                None => first = Some(panic),
-                // A payload's drop is user code, too.
-                Some(_) => std::mem::forget(panic),
-            }
+            panicked(panic);
         }
         self.is_collecting.set(false);
         self.record().count(self.waiting());
-        if let Some(panic) = first {
+        if let Ok(Some(panic)) = FIRST_PANIC.try_with(Cell::take) {
             resume_unwind(panic);
         }
     }
@@ -297,6 +292,32 @@ impl Drop for Local {
         self.pool
             .with_mut(|pool| unsafe { &mut *pool }.clear(&self.domain().depot));
         self.domain().epochs.leave(self.record());
+    }
+}
+
+thread_local! {
+    /// The first panic of the collection that is running on this thread. No model panics.
+    static FIRST_PANIC: Cell<Option<Box<dyn Any + Send>>> = const { Cell::new(None) };
+}
+
+/// Keeps a panic for the end of the collection: see [`super::panicked`].
+#[cold]
+pub(super) fn panicked(payload: Box<dyn Any + Send>) {
+    let kept = FIRST_PANIC.try_with(|slot| match slot.take() {
+        None => {
+            slot.set(Some(payload));
+            None
+        }
+        first => {
+            slot.set(first);
+            Some(payload)
+        }
+    });
+    if let Ok(Some(later)) = kept {
+        // A payload's drop is user code, and may panic, too; that one has no successor.
+        if let Err(last) = catch_unwind(AssertUnwindSafe(|| drop(later))) {
+            std::mem::forget(last);
+        }
     }
 }
 

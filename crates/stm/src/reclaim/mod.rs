@@ -35,6 +35,7 @@ mod pool;
 mod thread;
 
 use std::alloc::Layout;
+use std::any::Any;
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -103,9 +104,10 @@ pub(crate) unsafe fn release(ptr: NonNull<u8>, layout: Layout) {
 /// Hands over an unlinked node: `reclaim` is called with it once nobody can hold it any more.
 ///
 /// `reclaim` drops the value and returns the layout that the memory was allocated with. It is called
-/// on any thread, outside of every pin of that thread, and may itself pin, retire and panic; if it
-/// panics, the memory, not the other nodes, is lost, and the panic comes out of the `Pin` or
-/// [`flush`] that called it.
+/// on any thread, outside of every pin of that thread, and may itself pin, retire and panic. A panic
+/// of the value's drop is best given to [`panicked`], for a `reclaim` that panics itself names no
+/// layout: its node's memory, though no other node, is lost. Either way the first panic of a
+/// collection comes out of the `Pin` or [`flush`] that called it, after the other nodes.
 ///
 /// # Safety
 ///
@@ -121,6 +123,15 @@ pub(crate) unsafe fn retire(
 ) {
     // SAFETY: the caller's promises are passed on.
     unsafe { pin.retire(ptr, reclaim) };
+}
+
+/// Keeps the panic of a value's drop, caught by a `reclaim` function, for the end of the collection.
+///
+/// The first one of a collection goes on from there; later ones are dropped. Where the thread's locals are
+/// being dropped already, all are.
+#[allow(dead_code, reason = "until nodes use it")]
+pub(crate) fn panicked(payload: Box<dyn Any + Send>) {
+    local::panicked(payload);
 }
 
 /// Reclaims now what nobody can hold any more, of this thread's nodes and of dead threads' ones.
