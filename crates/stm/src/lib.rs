@@ -16,6 +16,7 @@
 
 mod alternatives;
 mod clock;
+mod collections;
 mod commit;
 mod current;
 mod domain;
@@ -30,6 +31,10 @@ mod tx;
 mod var;
 mod waiting;
 
+pub use collections::{
+    Full, Held, TArray, TBQueue, TBroadcast, TChan, TMVar, TMap, TMapView, TPriorityQueue, TQueue,
+    TRwLock, TSem, TSet, TSetView,
+};
 pub use error::{Stm, Stop, TxError, abort};
 pub use reclaim::{Backlog, flush};
 pub use run::{atomically, try_atomically};
