@@ -1,12 +1,14 @@
 //! The global epoch and the records of those who take part in it.
 //!
 //! A pin is announced in the participant's own record; an advance looks at all records. That is a
-//! store and a load of different words on both sides, so each side has a `SeqCst` fence between its
-//! two steps, and one of the fences is first (`announce`, `try_advance`). A read-modify-write of one
-//! shared word, which announcements use elsewhere, would make every transaction of every thread
-//! write the same cache line. Nothing that is read or freed relies on the fences alone: each
-//! edge from a reader's last access to the reclaimer runs through `Release` and `Acquire` of a record and of the
-//! epoch, which loom and ThreadSanitizer follow.
+//! store and then a load of another word on both sides, so each side has a `SeqCst` fence between
+//! its two steps, and one of the two fences comes first. A read-modify-write of one shared word,
+//! which announcements use elsewhere, would have every transaction of every thread write the same
+//! cache line. What is read and then dropped is not ordered by the fences: from a reader's last
+//! access to the reclaimer it runs through `Release` and `Acquire` of a record and of the epoch,
+//! which ThreadSanitizer follows, and which loom does not take for stronger than they are.
+//!
+//! The steps, and why none can be left out, are in `docs/design/stm-reclamation.md`.
 
 use super::const_unless_modelled;
 use crossbeam_utils::CachePadded;
@@ -14,7 +16,7 @@ use std::ptr::{self, NonNull};
 use std::time::{Duration, Instant};
 #[cfg(weftwork_canary)]
 use weftwork_core::canary::{Step, is};
-use weftwork_core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use weftwork_core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
 
 // Outside the models: counts that are only reported.
 use std::sync::atomic::{AtomicU64 as Stamp, AtomicUsize as Count};
@@ -71,22 +73,14 @@ impl Record {
         #[cfg(weftwork_canary)]
         if is(Step::Of("reclaim: order of the pin")) {
             self.word.store(word, Ordering::Relaxed);
-            return weftwork_core::sync::atomic::fence(Ordering::SeqCst);
+            return fence(Ordering::SeqCst);
         }
-        #[cfg(all(target_arch = "x86_64", not(any(weftwork_loom, miri))))]
-        {
-            // On x86-64 a locked exchange is a full fence and a third of the price of `mfence`.
-            self.word.swap(word, Ordering::SeqCst);
-            // Outside the models: keeps the compiler from moving a read above the exchange.
-            std::sync::atomic::compiler_fence(Ordering::SeqCst);
-        }
-        #[cfg(not(all(target_arch = "x86_64", not(any(weftwork_loom, miri)))))]
-        {
-            // Release: pairs with the Acquire in `try_advance`, for what was read before a repin or
-            // an earlier unpin that this store hides from it.
-            self.word.store(word, Ordering::Release);
-            weftwork_core::sync::atomic::fence(Ordering::SeqCst);
-        }
+        // Release: pairs with the Acquire in `try_advance`, for what was read before a repin, or before
+        // an earlier unpin that this store hides from it.
+        self.word.store(word, Ordering::Release);
+        // Pairs with the fence in `try_advance`. The compiler makes a locked instruction of it on
+        // x86-64, which costs no more than an exchange of the word would.
+        fence(Ordering::SeqCst);
     }
 }
 
@@ -99,7 +93,7 @@ pub(super) struct Epochs {
     records: AtomicPtr<CachePadded<Record>>,
     /// The length of the list.
     len: Count,
-    /// When the advance from the present epoch was first refused, in ns of `origin`; 0 if it was not.
+    /// When the advance from the present epoch was first refused, as a `stamp`; 0 if it was not.
     refused: Stamp,
 }
 
@@ -130,8 +124,8 @@ impl Epochs {
 
     /// Pins the owner of `record` and returns its epoch.
     ///
-    /// The second look makes the epoch that of a moment after the announcement: with one
-    /// that had passed already, the marks of what the owner retires would be too early.
+    /// The second look makes it an epoch that was not over when the pin was announced: with one that
+    /// was, what the owner retires would be marked too early.
     #[inline]
     pub(super) fn announce(&self, record: &Record) -> u64 {
         let mut epoch = self.now();
@@ -156,7 +150,7 @@ impl Epochs {
         let now = self.now();
         // Pairs with the fence in `Record::publish`: either the pin is seen here, or whoever
         // announces it sees what was unlinked before this.
-        weftwork_core::sync::atomic::fence(Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         for record in self.records() {
             // Acquire: pairs with the Release in `retract` and `publish`.
             let word = record.word.load(Ordering::Acquire);

@@ -13,9 +13,11 @@
 //! 1. While a participant is pinned in epoch `e`, the global epoch is `e` or `e + 1` (`epoch`).
 //! 2. A node retired by a participant that is pinned in `e` is reclaimed only when the global epoch
 //!    is at least `e + GRACE`. Then nobody who could have found it is pinned (`docs/design/stm-reclamation.md`).
-//! 3. No user code runs while this thread is pinned by us, while one of our locks is held, or while
-//!    a limbo or pool is borrowed: `reclaim` functions run one by one, each already taken out.
-//! 4. `reclaim` functions of one thread do not nest: those that retire add to the limbo only.
+//! 3. No `reclaim` function, which is user code, runs while its thread is pinned, while one of our
+//!    locks is held, or while a limbo or pool is borrowed: they are called one by one, each node
+//!    already taken out.
+//! 4. They do not nest: what one of them retires goes to the limbo. One that waits keeps its thread
+//!    from collecting meanwhile, not from pinning and retiring.
 //! 5. Every participant is in the list of records for ever; a record has at most one owner.
 //!
 //! | file | what it holds |
