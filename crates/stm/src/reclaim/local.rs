@@ -19,15 +19,19 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
-use weftwork_core::sync::Arc;
 use weftwork_core::sync::cell::UnsafeCell;
+use weftwork_core::sync::{Arc, thread};
 
-/// Credit between two collections; a look at the record of another participant costs `LOOK`.
+/// Credit between two collections: at least `CREDIT`, and `LOOK` for each record to be looked at.
 const CREDIT: isize = 128;
 const LOOK: isize = 4;
 
 /// What a retirement spends. A pin spends 1.
 const RETIREMENT: isize = 2;
+
+/// How many nodes are much, and how many refused advances are borne before giving way.
+const MUCH: usize = 4096;
+const PATIENCE: u32 = 16;
 
 /// How often [`Local::flush`] tries to advance: what is retired is ripe after so many.
 const ADVANCES: u64 = super::epoch::GRACE;
@@ -42,6 +46,8 @@ pub(crate) struct Local {
     /// The epoch of the record's word, while it is pinned.
     epoch: Cell<u64>,
     credit: Cell<isize>,
+    /// Advances that were refused.
+    refusals: Cell<u32>,
     /// Whether a collection is running below us on this stack.
     is_collecting: Cell<bool>,
     /// Whether it ends with its outermost pin: see `thread`.
@@ -79,6 +85,7 @@ impl Local {
             pins: Cell::new(0),
             epoch: Cell::new(0),
             credit: Cell::new(CREDIT),
+            refusals: Cell::new(0),
             is_collecting: Cell::new(false),
             is_late: false,
             limbo: UnsafeCell::new(Limbo::new()),
@@ -156,8 +163,20 @@ impl Local {
         }
         let is_idle = self.waiting() == 0 && !self.domain().has_orphans();
         if !is_idle && self.may_collect() {
-            self.domain().epochs.try_advance();
+            if !self.domain().epochs.try_advance() {
+                self.give_way();
+            }
             self.collect();
+        }
+    }
+
+    /// Lets other threads run once in a while, if much has piled up behind somebody's pin: on a
+    /// machine with more threads than processors he has probably been preempted in it.
+    fn give_way(&self) {
+        let refusals = self.refusals.get().wrapping_add(1);
+        self.refusals.set(refusals);
+        if refusals.is_multiple_of(PATIENCE) && self.waiting() > MUCH {
+            thread::yield_now();
         }
     }
 
