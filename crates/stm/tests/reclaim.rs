@@ -35,10 +35,10 @@ struct Node {
 unsafe fn bury(node: NonNull<u8>) -> Layout {
     // SAFETY: `retire` below wrote it.
     let node = unsafe { node.cast::<Node>().read() };
-    if let Some(action) = node.action {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(action)) {
-            reclaim::panicked(panic);
-        }
+    if let Some(action) = node.action
+        && let Err(panic) = catch_unwind(AssertUnwindSafe(action))
+    {
+        reclaim::panicked(panic);
     }
     Layout::new::<Node>()
 }
