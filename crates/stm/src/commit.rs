@@ -14,15 +14,18 @@
 //!
 //! No code of users runs between 1 and 5, except commuting closures.
 
+use crate::commute::Commute;
+use crate::current::Committing;
 use crate::domain::domain;
-use crate::log::writes::Entry;
-use crate::node::{Fresh, Header};
+use crate::log::writes::{Entry, Writes};
+use crate::node::Fresh;
 use crate::reclaim::{self, Pin};
 use crate::run::{GATE, PATIENCE};
 use crate::serial::{Outside, Place};
+use crate::stats::{self, Count};
 use crate::tx::{Cause, Tx};
-use crate::var::inner::{Inner, Word};
-use std::ptr::NonNull;
+use crate::var::inner::{VarRef, Word};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use weftwork_core::sync::{hint, sized, thread};
 use weftwork_core::wait;
 
@@ -39,39 +42,74 @@ pub(crate) fn commit(tx: &Tx) -> Result<Wakes, Cause> {
         // All was in the variables together at `tx.time`.
         return Ok(Wakes::new());
     }
+    let has_commutes = tx.log.is_rich.get() && !tx.log.commutes.borrow().is_empty();
     tx.log.with_writes(|writes| {
-        let entries = &mut writes.entries;
-        lock_all(entries, tx.is_serial)?;
+        if has_commutes {
+            add_entries(tx, writes);
+        }
+        lock_all(&mut writes.entries, tx.is_serial)?;
         let tick = domain().clock.tick();
         if tick.is_serial && !tx.is_serial {
-            unlock_all(entries);
+            unlock_all(&writes.entries);
             return Err(Cause::Serial);
         }
-        if tick.before != tx.time.get() && !tx.is_serial {
-            let holds = tx.log.all_reads(|read| {
-                // SAFETY: pinned since the read.
-                let word = unsafe { read.var.as_ref() }.look();
-                word.node() == read.node && (!word.is_locked() || owns(entries, read.var))
-            });
-            if !holds {
-                unlock_all(entries);
-                return Err(Cause::Validation);
-            }
+        if tick.before != tx.time.get() && !tx.is_serial && !validate(tx, writes) {
+            unlock_all(&writes.entries);
+            return Err(Cause::Validation);
         }
-        Ok(publish_all(entries, tick.now, &tx.pin))
+        if has_commutes {
+            apply_commutes(tx, writes);
+        }
+        Ok(publish_all(&mut writes.entries, tick.now, &tx.pin))
     })
 }
 
-/// Whether `var` is one of `entries`, all of which are locked by us.
-fn owns(entries: &[Entry], var: NonNull<Inner>) -> bool {
-    entries.iter().any(|entry| entry.var == var)
+/// Whether all that was read is still there, and not about to be replaced by others.
+fn validate(tx: &Tx, writes: &Writes) -> bool {
+    tx.log.all_reads(|read| {
+        let word = read.var.look();
+        let is_ours = || writes.may_have(read.var) && writes.find(read.var).is_some();
+        word.node() == read.node && (!word.is_locked() || is_ours())
+    })
+}
+
+/// Gives each variable that commuting changes wait for an entry, to be filled in later.
+#[cold]
+fn add_entries(tx: &Tx, writes: &mut Writes) {
+    for commute in &*tx.log.commutes.borrow() {
+        if writes.find(commute.var).is_none() {
+            writes.append(commute.var, None);
+        }
+    }
+}
+
+/// Computes the commuting changes, of what is in the variables now. Nothing can fail after it; if a closure
+/// panics, all is unlocked as it was.
+#[cold]
+fn apply_commutes(tx: &Tx, writes: &mut Writes) {
+    let commutes = tx.log.commutes.take();
+    let committing = Committing::enter();
+    let applied = catch_unwind(AssertUnwindSafe(|| {
+        for Commute { var, change } in commutes {
+            let n = writes.find(var).expect("every commute has an entry");
+            let entry = &writes.entries[n];
+            let newest = || entry.found.expect("every entry is locked").node();
+            let node = entry.fresh.as_ref().map_or_else(newest, Fresh::node);
+            let fresh = change(node);
+            writes.fill(n, fresh);
+        }
+    }));
+    drop(committing);
+    if let Err(payload) = applied {
+        unlock_all(&writes.entries);
+        panic::resume_unwind(payload);
+    }
 }
 
 #[inline]
 fn lock_all(entries: &mut [Entry], is_serial: bool) -> Result<(), Cause> {
     for n in 0..entries.len() {
-        // SAFETY: pinned since the write.
-        let var = unsafe { entries[n].var.as_ref() };
+        let var = entries[n].var;
         let mut spins = 0;
         let found = loop {
             if let Some(found) = var.try_lock() {
@@ -96,8 +134,7 @@ fn lock_all(entries: &mut [Entry], is_serial: bool) -> Result<(), Cause> {
 fn unlock_all(entries: &[Entry]) {
     for entry in entries {
         if let Some(found) = entry.found {
-            // SAFETY: pinned since the write.
-            unsafe { entry.var.as_ref() }.unlock(found);
+            entry.var.unlock(found);
         }
     }
 }
@@ -109,39 +146,25 @@ fn publish_all(entries: &mut Vec<Entry>, now: u64, pin: &Pin) -> Wakes {
         let (Some(fresh), Some(found)) = (entry.fresh, entry.found) else {
             unreachable!("every entry was locked and has a value");
         };
-        if publish(pin, entry.var, fresh, found, now) {
-            wakes.push(entry.var.addr().get());
+        if entry.var.replace(pin, found, fresh, now) {
+            wakes.push(entry.var.address());
         }
     }
     wakes
 }
 
-/// Replaces the node of a variable that we have locked, and unlocks it. Whether somebody waits for it.
-#[inline]
-fn publish(pin: &Pin, var: NonNull<Inner>, fresh: Fresh, found: Word, now: u64) -> bool {
-    let old = found.node();
-    // SAFETY: found published, and pinned since.
-    debug_assert!(unsafe { Header::version(old) } < now);
-    let dispose = fresh.dispose();
-    let node = fresh.publish(now, Some(old));
-    // SAFETY: pinned since the variable was met.
-    unsafe { var.as_ref() }.publish(node);
-    // SAFETY: replaced just now, by us alone, who had the lock; so retired once. Who pins from now on and
-    // then reads the clock does not follow `prev` from the new node. Nodes of one variable are of one type.
-    unsafe { reclaim::retire(pin, old.cast(), dispose) };
-    found.has_waiters()
-}
-
 /// Wakes who waits for one of the variables.
 pub(crate) fn wake(wakes: Wakes) {
+    let mut woken = 0;
     for address in wakes {
-        domain().table.wake(address);
+        woken += domain().table.wake(address);
     }
+    stats::shared().add(Count::Wake, woken as u64);
 }
 
 /// A commit of one write.
 #[track_caller]
-pub(crate) fn store(var: NonNull<Inner>, fresh: Fresh) {
+pub(crate) fn store(var: VarRef, fresh: Fresh) {
     let mut fresh = fresh;
     let mut turns = 0;
     loop {
@@ -169,13 +192,12 @@ pub(crate) fn store(var: NonNull<Inner>, fresh: Fresh) {
 }
 
 #[inline]
-fn try_store(var: NonNull<Inner>, fresh: Fresh) -> Result<(), Fresh> {
+fn try_store(var: VarRef, fresh: Fresh) -> Result<(), Fresh> {
     let pin = reclaim::pin();
     let found = lock_for_store(var);
     let tick = domain().clock.tick();
     if tick.is_serial {
-        // SAFETY: the caller has met the variable by a handle that it keeps.
-        unsafe { var.as_ref() }.unlock(found);
+        var.unlock(found);
         return Err(fresh);
     }
     finish_store(&pin, var, fresh, found, tick.now);
@@ -184,9 +206,7 @@ fn try_store(var: NonNull<Inner>, fresh: Fresh) -> Result<(), Fresh> {
 
 /// Takes the one lock, however long it takes: who waits for no second one holds up nobody.
 #[inline]
-fn lock_for_store(var: NonNull<Inner>) -> Word {
-    // SAFETY: the caller of `store` has met the variable by a handle that it keeps.
-    let var = unsafe { var.as_ref() };
+fn lock_for_store(var: VarRef) -> Word {
     loop {
         if let Some(found) = var.try_lock() {
             return found;
@@ -195,9 +215,8 @@ fn lock_for_store(var: NonNull<Inner>) -> Word {
     }
 }
 
-fn finish_store(pin: &Pin, var: NonNull<Inner>, fresh: Fresh, found: Word, now: u64) {
-    let has_waiters = publish(pin, var, fresh, found, now);
-    if has_waiters {
-        domain().table.wake(var.addr().get());
+fn finish_store(pin: &Pin, var: VarRef, fresh: Fresh, found: Word, now: u64) {
+    if var.replace(pin, found, fresh, now) {
+        wake(vec![var.address()]);
     }
 }

@@ -8,6 +8,7 @@
 use crate::log::Log;
 use std::cell::Cell;
 use std::panic::Location;
+use weftwork_core::wait::{self, Forbidden};
 
 /// What runs, and where it begins.
 #[derive(Debug, Clone, Copy)]
@@ -16,8 +17,10 @@ pub(crate) struct Running {
     pub(crate) location: &'static Location<'static>,
 }
 
-/// Forbids another transaction to begin on this thread, until it is dropped.
-pub(crate) struct Entered(());
+/// Forbids another transaction to begin on this thread, and any wait, until it is dropped.
+pub(crate) struct Entered {
+    _forbidden: Forbidden,
+}
 
 impl Entered {
     /// # Panics
@@ -28,7 +31,9 @@ impl Entered {
             nested(running, outer);
         }
         local::set_running(Some(running));
-        Entered(())
+        Entered {
+            _forbidden: wait::forbid(running.what, running.location),
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! How a transaction's body says that it cannot go on.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
@@ -111,5 +110,62 @@ pub fn abort<T, E>(reason: E) -> Result<T, TxError<E>> {
     Err(TxError::Abort(reason))
 }
 
-/// The error of a body that has no way to abort.
-pub(crate) type Never = Infallible;
+/// A transaction with limits has not committed within them: see [`named`](crate::named).
+///
+/// Nothing has changed.
+///
+/// ```
+/// use std::time::Duration;
+/// use weftwork_stm::{TVar, TxFailed, transaction};
+///
+/// let letter = TVar::new(None::<u32>);
+/// let failed = transaction()
+///     .timeout(Duration::from_millis(1))
+///     .run(|tx| letter.get(tx)?.map_or_else(|| tx.retry(), Ok));
+/// assert_eq!(failed, Err(TxFailed::TimedOut));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TxFailed {
+    /// The time was over.
+    TimedOut,
+    /// The body has run as often as it may.
+    TooManyAttempts,
+}
+
+impl fmt::Display for TxFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TxFailed::TimedOut => "the transaction timed out",
+            TxFailed::TooManyAttempts => "the transaction has made all its attempts",
+        })
+    }
+}
+
+impl Error for TxFailed {}
+
+/// Why a transaction with limits, whose body may abort, has not committed.
+///
+/// ```
+/// use weftwork_stm::{TryRunError, abort, transaction};
+///
+/// let failed = transaction().max_attempts(3).try_run::<(), _>(|_| abort("no"));
+/// assert_eq!(failed, Err(TryRunError::Abort("no")));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TryRunError<E> {
+    /// The body gave up, for this reason.
+    Abort(E),
+    /// A limit was reached.
+    Failed(TxFailed),
+}
+
+impl<E: fmt::Display> fmt::Display for TryRunError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TryRunError::Abort(reason) => reason.fmt(f),
+            TryRunError::Failed(failed) => failed.fmt(f),
+        }
+    }
+}
+
+impl<E: Error> Error for TryRunError<E> {}

@@ -15,29 +15,45 @@
 #![doc(test(attr(deny(warnings))))]
 
 mod alternatives;
+mod builder;
 mod clock;
 mod collections;
 mod commit;
+mod commute;
 mod current;
 mod domain;
 mod error;
+mod future;
+mod hooks;
+mod local;
 mod log;
 mod node;
 mod reclaim;
 mod run;
 mod serial;
 mod snapshot;
+mod stats;
+mod storm;
 mod tx;
 mod var;
 mod waiting;
+mod watch;
 
 pub use collections::{
-    Full, Held, TArray, TBQueue, TBroadcast, TChan, TMVar, TMap, TMapView, TPriorityQueue, TQueue,
-    TRwLock, TSem, TSet, TSetView,
+    Full, Held, TArray, TBQueue, TBroadcast, TChan, TMVar, TMap, TMapView, TPriorityQueue, TQueue, TRwLock, TSem, TSet,
+    TSetView,
 };
-pub use error::{Stm, Stop, TxError, abort};
+pub use builder::{Transaction, named, transaction};
+pub use error::{Stm, Stop, TryRunError, TxError, TxFailed, abort};
+pub use future::{
+    Atomically, RunTransaction, TryAtomically, atomically_async, try_atomically_async,
+};
+pub use local::TxLocal;
 pub use reclaim::{Backlog, flush};
 pub use run::{atomically, try_atomically};
 pub use snapshot::{Snapshot, snapshot};
+pub use stats::{Conflicts, Counts, Stats, stats};
+pub use storm::{Storm, on_storm};
 pub use tx::Tx;
 pub use var::TVar;
+pub use watch::{Changed, Watch};

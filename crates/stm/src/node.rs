@@ -8,7 +8,10 @@
 //!    then on nobody writes to it until its memory is reclaimed.
 //! 2. A published node is replaced at most once. Who replaced it retires it, with the version of the
 //!    replacement already taken from the clock; so whoever was pinned before may still follow `prev` to it.
-//! 3. A node's address is a multiple of 8: the two lowest bits of a pointer to it are free for flags.
+//! 3. A [`NodeRef`] to a published node is kept only by whoever has been pinned since it found the node, in
+//!    the variable or behind a node newer than the clock it has read since the pin; so the node is alive.
+//!    A `NodeRef` to a private node is kept no longer than the attempt, which keeps the `Fresh`.
+//! 4. A node's address is a multiple of 8: the two lowest bits of a pointer to it are free for flags.
 
 use crate::reclaim;
 use std::alloc::Layout;
@@ -37,27 +40,43 @@ struct Node<T> {
     value: T,
 }
 
-impl Header {
-    /// The time of the commit that published the node; 0 for the first one of a variable.
-    ///
+/// A node that somebody else owns (invariant 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NodeRef(NonNull<Header>);
+
+impl NodeRef {
     /// # Safety
-    /// `this` was published, the caller has seen that (invariant 1) and is pinned since.
+    /// `node` is a node, and is used as invariant 3 has it.
     #[inline]
-    pub(crate) unsafe fn version(this: NonNull<Header>) -> u64 {
-        // SAFETY: the node is alive while the caller is pinned, and nobody writes to it.
-        unsafe { this.as_ref().stamp.with(|stamp| (*stamp).version) }
+    pub(crate) unsafe fn new(node: NonNull<Header>) -> NodeRef {
+        NodeRef(node)
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *mut Header {
+        self.0.as_ptr()
+    }
+
+    #[inline]
+    fn stamp(self) -> Stamp {
+        // SAFETY: the node is alive (invariant 3), and nobody writes to one that was published, or owns the
+        // private one and is us (invariant 1).
+        unsafe { self.0.as_ref().stamp.with(|stamp| *stamp) }
+    }
+
+    /// The time of the commit that published the node; 0 for the first one of a variable.
+    #[inline]
+    pub(crate) fn version(self) -> u64 {
+        self.stamp().version
     }
 
     /// The node that this one replaced.
     ///
-    /// # Safety
-    /// As for [`version`](Self::version). The result may be followed only by a thread that was pinned
-    /// before it read a clock that is behind this node's version (invariant 2).
+    /// Only for whoever was pinned before it read a clock that is behind this node's version: then that node
+    /// was retired after the pin (invariant 2).
     #[inline]
-    pub(crate) unsafe fn previous(this: NonNull<Header>) -> Option<NonNull<Header>> {
-        // SAFETY: the node is alive while the caller is pinned, and nobody writes to it.
-        let previous = unsafe { this.as_ref().stamp.with(|stamp| (*stamp).previous) };
-        NonNull::new(previous.cast_mut())
+    pub(crate) fn previous(self) -> Option<NodeRef> {
+        NonNull::new(self.stamp().previous.cast_mut()).map(NodeRef)
     }
 
     /// The value of the node.
@@ -65,8 +84,8 @@ impl Header {
     /// # Safety
     /// The node is of a `T`, and for as long as `'a` nobody reclaims or discards it.
     #[inline]
-    pub(crate) unsafe fn value<'a, T>(this: NonNull<Header>) -> &'a T {
-        let node = this.cast::<Node<T>>().as_ptr();
+    pub(crate) unsafe fn value<'a, T>(self) -> &'a T {
+        let node = self.0.cast::<Node<T>>().as_ptr();
         // SAFETY: the caller promises the type and that the node lives. The value is not written to after
         // the node was made.
         unsafe { &(*node).value }
@@ -80,9 +99,9 @@ pub(crate) struct Fresh {
 }
 
 impl Fresh {
-    /// Makes a node of `value`.
+    /// Makes a node of `value`. One that is to be published needs a `T` that threads may share.
     #[inline]
-    pub(crate) fn new<T: Send + Sync + 'static>(value: T) -> Fresh {
+    pub(crate) fn new<T: 'static>(value: T) -> Fresh {
         let node = reclaim::allocate(Layout::new::<Node<T>>()).cast::<Node<T>>();
         let header = Header {
             stamp: UnsafeCell::new(Stamp {
@@ -100,8 +119,8 @@ impl Fresh {
 
     /// Where the node is; its value does not move while it is owned here, nor when it is published.
     #[inline]
-    pub(crate) fn node(&self) -> NonNull<Header> {
-        self.node
+    pub(crate) fn node(&self) -> NodeRef {
+        NodeRef(self.node)
     }
 
     /// How nodes of this type are disposed of.
@@ -112,17 +131,13 @@ impl Fresh {
 
     /// Stamps the node and gives it away, to be stored where others find it.
     #[inline]
-    pub(crate) fn publish(
-        self,
-        version: u64,
-        previous: Option<NonNull<Header>>,
-    ) -> NonNull<Header> {
+    pub(crate) fn publish(self, version: u64, previous: Option<NodeRef>) -> NodeRef {
         let this = ManuallyDrop::new(self);
         let previous = previous.map_or(ptr::null(), |node| node.as_ptr().cast_const());
         let stamp = Stamp { version, previous };
         // SAFETY: nobody else has seen the node (invariant 1).
         unsafe { this.node.as_ref().stamp.with_mut(|to| *to = stamp) };
-        this.node
+        NodeRef(this.node)
     }
 }
 
@@ -130,7 +145,7 @@ impl Drop for Fresh {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: the node is ours alone, and is given up here.
-        unsafe { discard(self.node, self.dispose) };
+        unsafe { discard(NodeRef(self.node), self.dispose) };
     }
 }
 
@@ -139,8 +154,8 @@ impl Drop for Fresh {
 /// # Safety
 /// Nobody else uses the node, now or later, and it is of the type that `dispose` is for.
 #[inline]
-pub(crate) unsafe fn discard(node: NonNull<Header>, dispose: Dispose) {
-    let node = node.cast::<u8>();
+pub(crate) unsafe fn discard(node: NodeRef, dispose: Dispose) {
+    let node = node.0.cast::<u8>();
     // SAFETY: promised by the caller.
     let layout = unsafe { dispose(node) };
     // SAFETY: the memory came from `allocate` with this layout, and the value is gone.

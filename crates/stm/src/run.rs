@@ -9,15 +9,20 @@
 use crate::commit::{self, Wakes};
 use crate::current::{self, Entered, Running};
 use crate::domain::domain;
-use crate::error::{Never, Stm, TxError};
+use crate::error::{Stm, TxError, TxFailed};
 use crate::log::{Hook, Log};
 use crate::reclaim;
 use crate::serial::{Outside, Place, Turn};
+use crate::stats::{Conflicts, Count, Counters};
+use crate::storm::{self, Storm};
 use crate::tx::{Cause, Fate, Tx};
-use crate::waiting::Registration;
-use std::mem;
+use crate::waiting::{Registration, Source};
+use std::convert::Infallible;
 use std::panic::{self, AssertUnwindSafe, Location, catch_unwind};
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
+use std::{fmt, mem};
 use weftwork_core::sync::{hint, thread};
 use weftwork_core::wait::{self, Reason};
 
@@ -29,31 +34,74 @@ pub(crate) const RETRY: Reason = Reason::new("retry");
 /// What a transaction waits for that another one keeps from committing.
 pub(crate) const GATE: Reason = Reason::new("serial_turn");
 
+/// What a transaction is run with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) name: Option<&'static str>,
+    /// Of all transactions of this name.
+    pub(crate) counters: Option<&'static Counters>,
+    pub(crate) max_attempts: u32,
+    pub(crate) deadline: Option<Instant>,
+    /// Whether it is a future, which may stop being polled at any time.
+    pub(crate) is_future: bool,
+}
+
+impl Call {
+    #[inline]
+    pub(crate) fn plain(location: &'static Location<'static>, is_future: bool) -> Call {
+        Call {
+            location,
+            name: None,
+            counters: None,
+            max_attempts: u32::MAX,
+            deadline: None,
+            is_future,
+        }
+    }
+}
+
 /// A transaction between its attempts.
 #[derive(Debug)]
 pub(crate) struct Run {
-    location: &'static Location<'static>,
+    call: Call,
     attempts: u32,
+    /// Since the last wait for a change.
     conflicts: u32,
+    /// By cause, in the order of [`Cause`].
+    causes: [u32; 4],
+    false_wakes: u32,
+    has_slept: bool,
+    has_reported: bool,
     wants_turn: bool,
-    is_future: bool,
+    is_eager: bool,
     turn: Option<Turn>,
     pause: Option<Pause>,
 }
 
 /// What the next attempt waits for.
-#[derive(Debug)]
 pub(crate) enum Pause {
-    /// A change of something that was read.
-    Change(Registration),
+    /// A change of something that was read, or something that happens outside.
+    Change(Registration, Vec<Arc<dyn Source>>),
     /// The serial turn.
     Turn(Place),
     /// The end of the turn of another.
     Gate(Outside),
 }
 
+impl fmt::Debug for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Pause::Change(..) => "Change",
+            Pause::Turn(_) => "Turn",
+            Pause::Gate(_) => "Gate",
+        })
+    }
+}
+
 pub(crate) enum Step<R, E> {
     Done(Result<R, E>),
+    Failed(TxFailed),
     /// Resume, then step again.
     Pause(Reason),
 }
@@ -62,21 +110,26 @@ enum Outcome<R, E> {
     Commit(R),
     Abort(E),
     Conflict(Cause),
-    Retry(Registration),
-    /// What was read has changed meanwhile.
+    Retry(Pause),
+    /// It starts again at once.
     Again,
+    Eager,
     Serial,
 }
 
 impl Run {
     #[inline]
-    pub(crate) fn new(location: &'static Location<'static>, is_future: bool) -> Run {
+    pub(crate) fn new(call: Call) -> Run {
         Run {
-            location,
+            call,
             attempts: 0,
             conflicts: 0,
+            causes: [0; 4],
+            false_wakes: 0,
+            has_slept: false,
+            has_reported: false,
             wants_turn: false,
-            is_future,
+            is_eager: false,
             turn: None,
             pause: None,
         }
@@ -89,43 +142,116 @@ impl Run {
         body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
     ) -> Step<R, E> {
         loop {
-            if self.wants_turn && self.turn.is_none() {
-                self.pause = Some(Pause::Turn(Place::new(self.is_future)));
-                return Step::Pause(GATE);
+            if self.attempts > 0
+                && let Some(stop) = self.before_attempt()
+            {
+                return stop.into();
             }
             let outcome = self.attempt(body);
             self.attempts = self.attempts.saturating_add(1);
             match outcome {
                 Outcome::Commit(result) => return Step::Done(Ok(result)),
                 Outcome::Abort(reason) => return Step::Done(Err(reason)),
-                Outcome::Retry(registration) => {
+                Outcome::Conflict(cause) => {
+                    if let Some(pause) = self.after_conflict(cause) {
+                        return Step::Pause(pause);
+                    }
+                }
+                Outcome::Retry(pause) => {
                     self.end_turn();
-                    self.conflicts = 0;
-                    self.pause = Some(Pause::Change(registration));
+                    self.pause = Some(pause);
                     return Step::Pause(RETRY);
                 }
                 Outcome::Again => self.end_turn(),
+                Outcome::Eager => self.is_eager = true,
                 Outcome::Serial => self.wants_turn = true,
-                Outcome::Conflict(cause) => {
-                    self.conflicts += 1;
-                    self.wants_turn = self.conflicts >= PATIENCE;
-                    if !self.wants_turn {
-                        if cause == Cause::Serial {
-                            self.pause = Some(Pause::Gate(Outside::new()));
-                            return Step::Pause(GATE);
-                        }
-                        self.back_off();
-                    }
-                }
             }
         }
+    }
+
+    /// What stands against another attempt.
+    #[cold]
+    fn before_attempt(&mut self) -> Option<Hindrance> {
+        if self.attempts >= self.call.max_attempts {
+            return Some(Hindrance::Failed(TxFailed::TooManyAttempts));
+        }
+        if self
+            .call
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            return Some(Hindrance::Failed(TxFailed::TimedOut));
+        }
+        if !self.has_reported && self.attempts.max(self.false_wakes) >= storm::LIMIT {
+            self.has_reported = true;
+            self.report();
+        }
+        if self.wants_turn && self.turn.is_none() {
+            self.pause = Some(Pause::Turn(Place::new(self.call.is_future)));
+            return Some(Hindrance::Pause(GATE));
+        }
+        None
+    }
+
+    #[cold]
+    fn report(&self) {
+        let [locked, version, validation, serial] = self.causes.map(u64::from);
+        storm::report(&Storm {
+            name: self.call.name,
+            location: self.call.location,
+            attempts: self.attempts,
+            false_wakes: self.false_wakes,
+            conflicts: Conflicts {
+                locked,
+                version,
+                validation,
+                serial,
+            },
+        });
+    }
+
+    /// Steps aside for whoever the attempt ran into: by spinning, by waiting, by queueing up.
+    #[cold]
+    fn after_conflict(&mut self, cause: Cause) -> Option<Reason> {
+        self.conflicts = self.conflicts.saturating_add(1);
+        self.causes[cause as usize] = self.causes[cause as usize].saturating_add(1);
+        self.wants_turn = self.conflicts >= PATIENCE;
+        if self.wants_turn {
+            return None;
+        }
+        if cause == Cause::Serial {
+            self.pause = Some(Pause::Gate(Outside::new()));
+            return Some(GATE);
+        }
+        if self.conflicts > 3 {
+            thread::yield_now();
+        } else if !cfg!(weftwork_loom) {
+            (0..1_u32 << (self.conflicts + 3)).for_each(|_| hint::spin_loop());
+        }
+        None
+    }
+
+    fn end_turn(&mut self) {
+        self.conflicts = 0;
+        self.wants_turn = false;
+        self.turn = None;
     }
 
     /// Polls for what the next attempt waits for.
     pub(crate) fn resume(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let polled = match &mut self.pause {
             None => Poll::Ready(()),
-            Some(Pause::Change(registration)) => registration.poll(context),
+            Some(Pause::Change(registration, sources)) => {
+                let mut polled = registration.poll(context);
+                for source in sources {
+                    // Each is polled, to have the waker.
+                    if source.poll(context).is_ready() {
+                        polled = Poll::Ready(());
+                    }
+                }
+                self.has_slept = true;
+                polled
+            }
             Some(Pause::Gate(outside)) => outside.poll(context),
             Some(Pause::Turn(place)) => place.poll(context).map(|turn| self.turn = Some(turn)),
         };
@@ -135,19 +261,8 @@ impl Run {
         polled
     }
 
-    fn end_turn(&mut self) {
-        self.wants_turn = false;
-        self.turn = None;
-    }
-
-    /// Lets the other one finish: longer with each conflict.
-    #[cold]
-    fn back_off(&self) {
-        if self.conflicts > 3 {
-            thread::yield_now();
-        } else if !cfg!(weftwork_loom) {
-            (0..1_u32 << (self.conflicts + 3)).for_each(|_| hint::spin_loop());
-        }
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.call.deadline
     }
 
     #[inline]
@@ -160,12 +275,13 @@ impl Run {
             reclaim::pin(),
             self.attempts,
             self.turn.is_some(),
-            self.location,
+            self.is_eager,
+            self.call.location,
         );
         let unwound = Unwound(&tx);
         let entered = Entered::enter(Running {
             what: "transaction",
-            location: self.location,
+            location: self.call.location,
         });
         let result = body(&tx);
         let verdict = match (&result, tx.fate.get()) {
@@ -174,11 +290,10 @@ impl Run {
                 Err(cause) => Verdict::Conflict(cause),
             },
             (Err(TxError::Abort(_)), Fate::Running) => Verdict::Aborted,
-            (Err(TxError::Stop(_)), Fate::Running) => foreign_stop(self.location),
-            (_, Fate::Conflict(cause)) => Verdict::Conflict(cause),
-            (_, Fate::Retry(location)) => register(&tx, location),
-            (_, Fate::Serial) => Verdict::Serial,
+            (Err(TxError::Stop(_)), Fate::Running) => foreign_stop(self.call.location),
+            (_, fate) => stopped(&tx, fate),
         };
+        self.count(&tx, &verdict);
         drop(entered);
         mem::forget(unwound);
         match (verdict, result) {
@@ -195,11 +310,73 @@ impl Run {
                 drop(result);
                 match verdict {
                     Verdict::Conflict(cause) => Outcome::Conflict(cause),
-                    Verdict::Retry(registration) => Outcome::Retry(registration),
+                    Verdict::Retry(pause) => Outcome::Retry(pause),
                     Verdict::Serial => Outcome::Serial,
+                    Verdict::Eager => Outcome::Eager,
                     _ => Outcome::Again,
                 }
             }
+        }
+    }
+
+    /// Counts the attempt, for all and by name.
+    #[inline]
+    fn count(&mut self, tx: &Tx, verdict: &Verdict) {
+        let counters = &tx.log.counters;
+        let what = match verdict {
+            // The commit has emptied the writes.
+            Verdict::Committed(_) if tx.log.is_unwritten() => Count::ReadOnlyCommit,
+            Verdict::Committed(_) => Count::Commit,
+            Verdict::Aborted => Count::Abort,
+            Verdict::Conflict(cause) => Count::from(*cause),
+            Verdict::Retry(_) => Count::Retry,
+            Verdict::Changed | Verdict::Serial | Verdict::Eager => return,
+        };
+        counters.count(what);
+        if self.attempts > 0 || self.call.counters.is_some() {
+            self.count_rest(tx, verdict, what);
+        }
+    }
+
+    #[cold]
+    fn count_rest(&mut self, tx: &Tx, verdict: &Verdict, what: Count) {
+        let is_vain = self.has_slept && matches!(verdict, Verdict::Retry(_));
+        if is_vain {
+            self.false_wakes = self.false_wakes.saturating_add(1);
+        }
+        self.has_slept = false;
+        let is_over = matches!(verdict, Verdict::Committed(_) | Verdict::Aborted);
+        for counters in [Some(&*tx.log.counters), self.call.counters]
+            .into_iter()
+            .flatten()
+        {
+            if is_vain {
+                counters.add(Count::FalseWake, 1);
+            }
+            if tx.is_serial {
+                counters.add(Count::Turn, 1);
+            }
+            if is_over {
+                counters.attempts(self.attempts + 1);
+            }
+        }
+        if let Some(named) = self.call.counters {
+            named.add(what, 1);
+        }
+    }
+}
+
+/// Why there is no attempt now.
+enum Hindrance {
+    Failed(TxFailed),
+    Pause(Reason),
+}
+
+impl<R, E> From<Hindrance> for Step<R, E> {
+    fn from(hindrance: Hindrance) -> Step<R, E> {
+        match hindrance {
+            Hindrance::Failed(failed) => Step::Failed(failed),
+            Hindrance::Pause(reason) => Step::Pause(reason),
         }
     }
 }
@@ -208,17 +385,31 @@ enum Verdict {
     Committed(Wakes),
     Aborted,
     Conflict(Cause),
-    Retry(Registration),
+    Retry(Pause),
+    /// It would wait, but what it has read has changed already.
     Changed,
     Serial,
+    Eager,
+}
+
+/// What becomes of an attempt that was stopped.
+#[cold]
+fn stopped(tx: &Tx, fate: Fate) -> Verdict {
+    match fate {
+        Fate::Running => unreachable!("nobody stopped it"),
+        Fate::Conflict(cause) => Verdict::Conflict(cause),
+        Fate::Retry(location) => register(tx, location),
+        Fate::Serial => Verdict::Serial,
+        Fate::Eager => Verdict::Eager,
+    }
 }
 
 /// Enters the attempt as a sleeper for all that it has read.
-#[cold]
 fn register(tx: &Tx, location: &'static Location<'static>) -> Verdict {
     let reads = &tx.log.reads;
+    let sources = tx.log.sources.take();
     assert!(
-        reads.len() != 0,
+        reads.len() != 0 || !sources.is_empty(),
         "the transaction at {} calls `retry` at {location} without having read anything: nobody could wake it",
         tx.location
     );
@@ -227,12 +418,11 @@ fn register(tx: &Tx, location: &'static Location<'static>) -> Verdict {
     distinct.dedup_by_key(|read| read.var);
     let mut registration = Registration::new(&domain().table);
     for read in distinct {
-        // SAFETY: pinned since the read.
-        if !unsafe { registration.add(read.var, read.node) } {
+        if !registration.add(read.var, read.node) {
             return Verdict::Changed;
         }
     }
-    Verdict::Retry(registration)
+    Verdict::Retry(Pause::Change(registration, sources))
 }
 
 #[cold]
@@ -300,15 +490,32 @@ impl Drop for Unwound<'_> {
 /// Runs a transaction on the calling thread, which waits where it has to.
 #[track_caller]
 #[inline]
-pub(crate) fn run_blocking<R, E>(
-    mut body: impl FnMut(&Tx) -> Result<R, TxError<E>>,
-) -> Result<R, E> {
-    let mut run = Run::new(Location::caller(), false);
+pub(crate) fn drive<R, E>(
+    call: Call,
+    body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
+) -> Result<Result<R, E>, TxFailed> {
+    let mut run = Run::new(call);
     loop {
-        match run.step(&mut body) {
-            Step::Done(result) => return result,
-            Step::Pause(reason) => wait::wait(reason, |context| run.resume(context)),
+        match run.step(body) {
+            Step::Done(result) => return Ok(result),
+            Step::Failed(failed) => return Err(failed),
+            Step::Pause(reason) => {
+                let waited =
+                    wait::wait_deadline(reason, run.deadline(), |context| run.resume(context));
+                if waited.is_err() {
+                    return Err(TxFailed::TimedOut);
+                }
+            }
         }
+    }
+}
+
+#[track_caller]
+#[inline]
+fn run_plain<R, E>(mut body: impl FnMut(&Tx) -> Result<R, TxError<E>>) -> Result<R, E> {
+    match drive(Call::plain(Location::caller(), false), &mut body) {
+        Ok(result) => result,
+        Err(_) => unreachable!("a transaction without limits has failed"),
     }
 }
 
@@ -340,7 +547,7 @@ pub(crate) fn run_blocking<R, E>(
 #[track_caller]
 #[inline]
 pub fn atomically<R>(mut body: impl FnMut(&Tx) -> Stm<R>) -> R {
-    match run_blocking::<R, Never>(|tx| body(tx).map_err(TxError::Stop)) {
+    match run_plain::<R, Infallible>(|tx| body(tx).map_err(TxError::Stop)) {
         Ok(result) => result,
         Err(never) => match never {},
     }
@@ -372,5 +579,5 @@ pub fn atomically<R>(mut body: impl FnMut(&Tx) -> Stm<R>) -> R {
 #[track_caller]
 #[inline]
 pub fn try_atomically<R, E>(body: impl FnMut(&Tx) -> Result<R, TxError<E>>) -> Result<R, E> {
-    run_blocking(body)
+    run_plain(body)
 }

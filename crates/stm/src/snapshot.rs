@@ -6,13 +6,12 @@
 
 use crate::current::{Entered, Running};
 use crate::domain::domain;
-use crate::node::Header;
+use crate::node::NodeRef;
 use crate::reclaim::{self, Pin};
-use crate::var::inner::Inner;
+use crate::var::inner::VarRef;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::ptr::NonNull;
 
 /// A state of all variables, to be read with [`TVar::view`](crate::TVar::view).
 pub struct Snapshot {
@@ -58,25 +57,17 @@ pub fn snapshot<R>(f: impl FnOnce(&Snapshot) -> R) -> R {
 impl Snapshot {
     /// The node that `var` had at the time of the snapshot.
     #[inline]
-    pub(crate) fn find(&self, var: NonNull<Inner>) -> NonNull<Header> {
-        // SAFETY: the caller has met the variable by a handle, while we are pinned.
-        let var = unsafe { var.as_ref() };
+    pub(crate) fn find(&self, var: VarRef) -> NodeRef {
         let mut word = var.look();
-        // SAFETY: we found the node published, and are pinned.
-        let mut version = unsafe { Header::version(word.node()) };
-        if word.is_locked() && version <= self.time {
+        let mut node = word.node();
+        if word.is_locked() && node.version() <= self.time {
             // The commit that has the lock may have ticked before our time.
             word = var.look_unlocked();
-            // SAFETY: as above.
-            version = unsafe { Header::version(word.node()) };
+            node = word.node();
         }
-        let mut node = word.node();
-        while version > self.time {
-            // SAFETY: we were pinned before we read the clock, which was behind this node's version.
-            let previous = unsafe { Header::previous(node) };
+        while node.version() > self.time {
+            let previous = node.previous();
             node = previous.expect("the first node of a variable is older than any clock");
-            // SAFETY: it was replaced after our time, so retired after our pin.
-            version = unsafe { Header::version(node) };
         }
         node
     }

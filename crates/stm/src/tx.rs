@@ -9,14 +9,16 @@
 use crate::domain::domain;
 use crate::error::{Stm, Stop};
 use crate::log::Log;
-use crate::node::{Fresh, Header};
+use crate::node::{Fresh, NodeRef};
 use crate::reclaim::Pin;
-use crate::var::inner::Inner;
+use crate::stats::Count;
+use crate::var::inner::VarRef;
+use crate::waiting::Source;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
-use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// Why an attempt does not commit, or that nothing speaks against it.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +30,8 @@ pub(crate) enum Fate {
     Retry(&'static Location<'static>),
     /// It wants to run alone from the start.
     Serial,
+    /// It wants to make commuting changes at once, from the start.
+    Eager,
 }
 
 /// What a conflict was about.
@@ -57,6 +61,8 @@ pub struct Tx {
     /// Whether it has the serial turn.
     pub(crate) is_serial: bool,
     pub(crate) is_irrevocable: Cell<bool>,
+    /// Whether it makes commuting changes at once.
+    pub(crate) is_eager: bool,
     pub(crate) location: &'static Location<'static>,
     _of_this_thread: PhantomData<*mut ()>,
 }
@@ -68,6 +74,7 @@ impl Tx {
         pin: Pin,
         attempt: u32,
         is_serial: bool,
+        is_eager: bool,
         location: &'static Location<'static>,
     ) -> Tx {
         Tx {
@@ -79,6 +86,7 @@ impl Tx {
             attempt,
             is_serial,
             is_irrevocable: Cell::new(false),
+            is_eager,
             location,
             _of_this_thread: PhantomData,
         }
@@ -166,18 +174,33 @@ impl Tx {
 
     /// The node that the attempt sees in `var`.
     #[inline]
-    pub(crate) fn read(&self, var: NonNull<Inner>) -> Stm<NonNull<Header>> {
-        if self.log.may_have_written(var)
-            && let Some(node) = self.log.written(var)
-        {
+    pub(crate) fn read(&self, var: VarRef) -> Stm<NodeRef> {
+        if self.log.may_have_written(var) {
+            self.read_own(var)
+        } else {
+            self.read_shared(var)
+        }
+    }
+
+    /// As [`read`](Self::read), of a variable that this attempt has probably written.
+    fn read_own(&self, var: VarRef) -> Stm<NodeRef> {
+        if let Some(node) = self.log.written(var) {
             return Ok(node);
         }
-        // SAFETY: the caller has met the variable by a handle, while we are pinned.
-        let word = unsafe { var.as_ref() }.look();
+        let node = self.read_shared(var)?;
+        if self.has_commutes(var) {
+            self.apply_commutes(var, node)
+        } else {
+            Ok(node)
+        }
+    }
+
+    #[inline]
+    fn read_shared(&self, var: VarRef) -> Stm<NodeRef> {
+        let word = var.look();
         if !word.is_locked() {
             let node = word.node();
-            // SAFETY: we found it published, and are pinned.
-            if unsafe { Header::version(node) } <= self.time.get() {
+            if node.version() <= self.time.get() {
                 self.log.reads.push(var, node);
                 return Ok(node);
             }
@@ -186,12 +209,10 @@ impl Tx {
     }
 
     #[cold]
-    fn read_slowly(&self, var: NonNull<Inner>) -> Stm<NonNull<Header>> {
+    fn read_slowly(&self, var: VarRef) -> Stm<NodeRef> {
         loop {
-            // SAFETY: as in `read`.
-            let node = unsafe { var.as_ref() }.look_unlocked().node();
-            // SAFETY: as in `read`.
-            if unsafe { Header::version(node) } <= self.time.get() {
+            let node = var.look_unlocked().node();
+            if node.version() <= self.time.get() {
                 self.log.reads.push(var, node);
                 return Ok(node);
             }
@@ -204,19 +225,60 @@ impl Tx {
     /// Moves the time forward to now, if all that was read is still there.
     pub(crate) fn extend(&self) -> bool {
         let now = domain().clock.now();
-        let still = self.log.all_reads(|read| {
-            // SAFETY: pinned since the read.
-            unsafe { read.var.as_ref() }.look().is(read.node)
-        });
+        let still = self.log.all_reads(|read| read.var.look().is(read.node));
         if still {
             self.time.set(now);
+            self.log.counters.count(Count::Extension);
         }
         still
     }
 
     #[inline]
-    pub(crate) fn write(&self, var: NonNull<Inner>, fresh: Fresh) {
+    pub(crate) fn write(&self, var: VarRef, fresh: Fresh) -> Stm<()> {
+        if self.has_commutes(var) {
+            self.drop_commutes(var)?;
+        }
         self.log.write(var, fresh);
+        Ok(())
+    }
+
+    /// Makes the rest of this transaction certain to commit: from here on it runs alone, cannot conflict, and
+    /// may do what cannot be undone.
+    ///
+    /// The first call makes the body start again from the beginning, after those who asked before. Nobody
+    /// else commits until the transaction ends; readers and snapshots go on. Be quick.
+    ///
+    /// # Errors
+    /// The body has to start again: hand the [`Stop`] back with `?`.
+    ///
+    /// # Panics
+    /// Not here: but a [`retry`](Self::retry) or an abort that reaches the end of an irrevocable transaction
+    /// breaks its promise, and panics.
+    ///
+    /// ```
+    /// use weftwork_stm::{TVar, atomically};
+    ///
+    /// let next = TVar::new(1);
+    /// atomically(|tx| {
+    ///     let n = *next.get(tx)?;
+    ///     tx.irrevocable()?;
+    ///     println!("number {n} is sold"); // Once, and then the commit follows.
+    ///     next.set(tx, n + 1)
+    /// });
+    /// ```
+    pub fn irrevocable(&self) -> Stm<()> {
+        if !self.is_serial {
+            return Err(self.stop(Fate::Serial));
+        }
+        self.is_irrevocable.set(true);
+        Ok(())
+    }
+
+    /// Makes a [retry](Self::retry) wait for `source`, too.
+    #[allow(dead_code, reason = "the bridge uses it")]
+    pub(crate) fn wait_also(&self, source: Arc<dyn Source>) {
+        self.log.is_rich.set(true);
+        self.log.sources.borrow_mut().push(source);
     }
 }
 

@@ -7,10 +7,10 @@
 
 pub(crate) mod inner;
 
-use crate::node::{self, Fresh, Header};
+use crate::node::{self, Fresh};
 use crate::reclaim::{self, Pin};
 use crate::{Snapshot, Stm, Tx, commit};
-use inner::Inner;
+use inner::{Inner, VarRef};
 use std::alloc::Layout;
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -84,12 +84,12 @@ impl<T: Send + Sync + 'static> TVar<T> {
     /// What all handles of this variable share; it lives as long as one of them, and as long as whoever is
     /// pinned now.
     #[inline]
-    pub(crate) fn inner(&self) -> NonNull<Inner> {
+    pub(crate) fn var(&self) -> VarRef {
         // Acquire: pairs with the store in `materialize`.
         let inner = self.inner.load(Ordering::Acquire);
         if inner.addr() > MOVING {
-            // SAFETY: not null.
-            unsafe { NonNull::new_unchecked(inner) }
+            // SAFETY: not null, and this handle keeps it; whoever uses it later is pinned.
+            unsafe { VarRef::new(NonNull::new_unchecked(inner)) }
         } else {
             self.materialize()
         }
@@ -97,10 +97,10 @@ impl<T: Send + Sync + 'static> TVar<T> {
 
     /// Moves the seed out of the handle, or waits until somebody else has.
     #[cold]
-    fn materialize(&self) -> NonNull<Inner> {
+    fn materialize(&self) -> VarRef {
         let moving = ptr::without_provenance_mut(MOVING);
         loop {
-            // Acquire: as in `inner`, where it fails; the one that succeeds has the seed to itself.
+            // Acquire: as in `var`, where it fails; the one that succeeds has the seed to itself.
             let won = self.inner.compare_exchange(
                 ptr::null_mut(),
                 moving,
@@ -110,8 +110,8 @@ impl<T: Send + Sync + 'static> TVar<T> {
             match won {
                 Ok(_) => break,
                 Err(inner) if inner.addr() > MOVING => {
-                    // SAFETY: not null.
-                    return unsafe { NonNull::new_unchecked(inner) };
+                    // SAFETY: as in `var`.
+                    return unsafe { VarRef::new(NonNull::new_unchecked(inner)) };
                 }
                 Err(_) => thread::yield_now(),
             }
@@ -119,9 +119,10 @@ impl<T: Send + Sync + 'static> TVar<T> {
         // SAFETY: the seed is inside (invariant 1), and this thread alone was chosen to move it out.
         let value = self.seed.with(|seed| unsafe { (*seed).assume_init_read() });
         let inner = Inner::allocate(Fresh::new(value));
-        // Release: pairs with the loads in `inner` and above.
+        // Release: pairs with the loads in `var` and above.
         self.inner.store(inner.as_ptr(), Ordering::Release);
-        inner
+        // SAFETY: as in `var`.
+        unsafe { VarRef::new(inner) }
     }
 
     /// Reads the variable. The reference lives as long as the attempt.
@@ -142,10 +143,10 @@ impl<T: Send + Sync + 'static> TVar<T> {
     /// ```
     #[inline]
     pub fn get<'tx>(&self, tx: &'tx Tx) -> Stm<&'tx T> {
-        let node = tx.read(self.inner())?;
+        let node = tx.read(self.var())?;
         // SAFETY: the node is of this variable, so of a `T`. A published one lives while the attempt is
         // pinned, a private one until the attempt is over; `'tx` ends before either.
-        Ok(unsafe { Header::value(node) })
+        Ok(unsafe { node.value() })
     }
 
     /// Writes the variable. Others see the value when the transaction commits.
@@ -162,8 +163,7 @@ impl<T: Send + Sync + 'static> TVar<T> {
     /// ```
     #[inline]
     pub fn set(&self, tx: &Tx, value: T) -> Stm<()> {
-        tx.write(self.inner(), Fresh::new(value));
-        Ok(())
+        tx.write(self.var(), Fresh::new(value))
     }
 
     /// Replaces the value by what `f` makes of it.
@@ -225,6 +225,41 @@ impl<T: Send + Sync + 'static> TVar<T> {
         Ok(old)
     }
 
+    /// Replaces the value, at the commit, by what `f` makes of the value that is newest then.
+    ///
+    /// Transactions that only commute do not conflict, so a hot counter need not be one. Nothing is read: if
+    /// this transaction reads the variable after it, or runs in a branch that does, the change is made at once,
+    /// as by [`update`](Self::update).
+    ///
+    /// `f` runs while the variable is locked: it should be short, and may use nothing but its argument. If it
+    /// panics at the commit, nothing has changed, and the panic goes on.
+    ///
+    /// # Errors
+    /// The attempt cannot go on: hand the [`Stop`](crate::Stop) back with `?`.
+    ///
+    /// # Panics
+    /// `f` uses this or another variable of the transaction.
+    ///
+    /// ```
+    /// use weftwork_stm::{TVar, atomically};
+    ///
+    /// let hits = TVar::new(0);
+    /// atomically(|tx| hits.commute(tx, |n| n + 1));
+    /// assert_eq!(hits.load(), 1);
+    /// ```
+    pub fn commute(&self, tx: &Tx, f: impl FnOnce(&T) -> T + 'static) -> Stm<()> {
+        let var = self.var();
+        if tx.is_eager() || tx.log.written(var).is_some() {
+            return self.update(tx, f);
+        }
+        tx.add_commute(
+            var,
+            // SAFETY: the node is one of this variable, so of a `T`, and lives during the call.
+            Box::new(move |node| Fresh::new(f(unsafe { node.value() }))),
+        );
+        Ok(())
+    }
+
     /// Clones the newest value, outside of any transaction: a transaction of one read, made cheap.
     ///
     /// ```
@@ -272,7 +307,7 @@ impl<T: Send + Sync + 'static> TVar<T> {
     /// ```
     #[track_caller]
     pub fn store(&self, value: T) {
-        commit::store(self.inner(), Fresh::new(value));
+        commit::store(self.var(), Fresh::new(value));
     }
 
     /// Reads the variable as it was when the snapshot was taken.
@@ -287,9 +322,9 @@ impl<T: Send + Sync + 'static> TVar<T> {
     #[inline]
     #[must_use]
     pub fn view<'s>(&self, snapshot: &'s Snapshot) -> &'s T {
-        let node = snapshot.find(self.inner());
+        let node = snapshot.find(self.var());
         // SAFETY: the node is of this variable, so of a `T`, and lives while the snapshot is pinned.
-        unsafe { Header::value(node) }
+        unsafe { node.value() }
     }
 
     /// Whether `other` is a handle of the same variable.
@@ -303,30 +338,34 @@ impl<T: Send + Sync + 'static> TVar<T> {
     /// ```
     #[must_use]
     pub fn same(&self, other: &TVar<T>) -> bool {
-        ptr::eq(self, other) || self.inner() == other.inner()
+        ptr::eq(self, other) || self.var() == other.var()
     }
 
     #[inline]
-    fn newest<'p>(&self, _pin: &'p Pin) -> &'p T {
-        // SAFETY: this handle keeps the inner.
-        let inner = unsafe { self.inner().as_ref() };
-        let mut word = inner.look();
+    fn newest<'p>(&self, pin: &'p Pin) -> &'p T {
+        self.newest_with_version(pin).0
+    }
+
+    #[inline]
+    pub(crate) fn newest_with_version<'p>(&self, _pin: &'p Pin) -> (&'p T, u64) {
+        let var = self.var();
+        let mut word = var.look();
         if word.is_locked() {
-            word = inner.look_unlocked();
+            word = var.look_unlocked();
         }
+        let node = word.node();
         // SAFETY: the node is of this variable, so of a `T`, and lives while the caller is pinned.
-        unsafe { Header::value(word.node()) }
+        (unsafe { node.value() }, node.version())
     }
 }
 
 impl<T: Send + Sync + 'static> Clone for TVar<T> {
     /// Makes another handle of the same variable.
     fn clone(&self) -> TVar<T> {
-        let inner = self.inner();
-        // SAFETY: this handle keeps the inner.
-        unsafe { inner.as_ref() }.add_handle();
+        self.var().add_handle();
         TVar {
-            inner: AtomicPtr::new(inner.as_ptr()),
+            // Acquire: as in `var`; there is an inner now.
+            inner: AtomicPtr::new(self.inner.load(Ordering::Acquire)),
             seed: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }

@@ -1,18 +1,23 @@
 //! What an attempt has done so far. Private to it, and thrown away with it.
 //!
 //! Invariants
-//! 1. No part of the log is borrowed while code of users runs: not their closures, clones or drops.
+//! 1. No part of the log is borrowed while code of users runs: not their closures, clones or drops. Commuting
+//!    closures are the exception; they have no way to the log.
 //! 2. The pointers in it are valid while the attempt is pinned, and are gone when it is not.
 //! 3. The memory is the thread's: the next attempt and the next transaction use it again.
+//! 4. Unless `is_rich`, all parts but reads and writes are empty.
 
 pub(crate) mod reads;
 pub(crate) mod writes;
 
-use crate::node::{Fresh, Header};
-use crate::var::inner::Inner;
+use crate::commute::Commute;
+use crate::node::{Fresh, NodeRef};
+use crate::stats::Registered;
+use crate::var::inner::VarRef;
+use crate::waiting::Source;
 use reads::Reads;
 use std::cell::{Cell, RefCell};
-use std::ptr::NonNull;
+use std::sync::Arc;
 use weftwork_core::sync::cell::UnsafeCell;
 use writes::Writes;
 
@@ -28,16 +33,27 @@ pub(crate) struct Log {
     writes: UnsafeCell<Writes>,
     /// Whether any of the rarer parts below is in use.
     pub(crate) is_rich: Cell<bool>,
+    /// As `writes`, with keys that are no variables.
+    locals: UnsafeCell<Writes>,
+    pub(crate) commutes: RefCell<Vec<Commute>>,
+    /// Commutes below it were there when the last savepoint was made.
+    pub(crate) floor_of_commutes: Cell<usize>,
     pub(crate) on_commit: RefCell<Vec<Hook>>,
     pub(crate) on_abort: RefCell<Vec<Hook>>,
     /// Hooks of branches that were rolled back.
     pub(crate) undone: RefCell<Vec<Hook>>,
+    /// What else a retry waits for.
+    pub(crate) sources: RefCell<Vec<Arc<dyn Source>>>,
+    pub(crate) counters: Registered,
 }
 
 /// A point that the log can be rolled back to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Savepoint {
     writes: writes::Mark,
+    locals: writes::Mark,
+    commutes: usize,
+    floor_of_commutes: usize,
     on_commit: usize,
     on_abort: usize,
 }
@@ -50,24 +66,52 @@ impl Log {
         self.writes.with_mut(|writes| f(unsafe { &mut *writes }))
     }
 
+    /// As [`writes`](Self::writes).
     #[inline]
-    pub(crate) fn may_have_written(&self, var: NonNull<Inner>) -> bool {
-        self.writes(|writes| writes.may_have(var))
+    fn locals<R>(&self, f: impl FnOnce(&mut Writes) -> R) -> R {
+        // SAFETY: as for the writes.
+        self.locals.with_mut(|locals| f(unsafe { &mut *locals }))
     }
 
     #[inline]
-    pub(crate) fn written(&self, var: NonNull<Inner>) -> Option<NonNull<Header>> {
+    pub(crate) fn may_have_written(&self, var: VarRef) -> bool {
+        self.writes(|writes| writes.may_have(var))
+    }
+
+    /// Makes [`may_have_written`](Self::may_have_written) say yes for `var`.
+    pub(crate) fn note(&self, var: VarRef) {
+        self.writes(|writes| writes.note(var));
+    }
+
+    #[inline]
+    pub(crate) fn written(&self, var: VarRef) -> Option<NodeRef> {
         self.writes(|writes| writes.node(var))
     }
 
     #[inline]
-    pub(crate) fn write(&self, var: NonNull<Inner>, fresh: Fresh) {
+    pub(crate) fn write(&self, var: VarRef, fresh: Fresh) {
         self.writes(|writes| writes.put(var, fresh));
+    }
+
+    pub(crate) fn local(&self, key: VarRef) -> Option<NodeRef> {
+        self.locals(|locals| locals.node(key))
+    }
+
+    pub(crate) fn set_local(&self, key: VarRef, fresh: Fresh) {
+        self.is_rich.set(true);
+        self.locals(|locals| locals.put(key, fresh));
     }
 
     #[inline]
     pub(crate) fn is_read_only(&self) -> bool {
-        self.writes(|writes| writes.is_empty())
+        self.writes(|writes| writes.entries.is_empty())
+            && (!self.is_rich.get() || self.commutes.borrow().is_empty())
+    }
+
+    /// Whether nothing was ever written in this attempt, not even published.
+    #[inline]
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.writes(|writes| writes.is_unused())
     }
 
     /// The writes, for the commit, which runs after the body.
@@ -83,8 +127,12 @@ impl Log {
     }
 
     pub(crate) fn savepoint(&self) -> Savepoint {
+        let commutes = self.commutes.borrow().len();
         Savepoint {
             writes: self.writes(Writes::mark),
+            locals: self.locals(Writes::mark),
+            commutes,
+            floor_of_commutes: self.floor_of_commutes.replace(commutes),
             on_commit: self.on_commit.borrow().len(),
             on_abort: self.on_abort.borrow().len(),
         }
@@ -92,19 +140,28 @@ impl Log {
 
     pub(crate) fn keep(&self, savepoint: Savepoint) {
         self.writes(|writes| writes.keep(savepoint.writes));
+        self.locals(|locals| locals.keep(savepoint.locals));
+        self.floor_of_commutes.set(savepoint.floor_of_commutes);
     }
 
-    /// Takes back all since the savepoint, except what was read.
+    /// Takes back all since the savepoint, except what was read or is waited for.
     pub(crate) fn roll_back(&self, savepoint: Savepoint) {
         self.writes(|writes| writes.roll_back(savepoint.writes));
+        self.locals(|locals| locals.roll_back(savepoint.locals));
+        self.floor_of_commutes.set(savepoint.floor_of_commutes);
+        if self.is_rich.get() {
+            self.roll_back_rich(savepoint);
+        }
+    }
+
+    #[cold]
+    fn roll_back_rich(&self, savepoint: Savepoint) {
         let mut undone = self.undone.borrow_mut();
         undone.extend(self.on_abort.borrow_mut().drain(savepoint.on_abort..));
         drop(undone);
-        while self.on_commit.borrow().len() > savepoint.on_commit {
-            // Dropped without a borrow: it may be anything.
-            let hook = self.on_commit.borrow_mut().pop();
-            drop(hook);
-        }
+        // Closures are dropped one by one, when nothing is borrowed: they may own anything.
+        drop_above(&self.on_commit, savepoint.on_commit);
+        drop_above(&self.commutes, savepoint.commutes);
     }
 
     /// Forgets all, value by value: their drops are code of users.
@@ -121,10 +178,23 @@ impl Log {
 
     #[cold]
     fn clear_rich(&self) {
-        self.is_rich.set(false);
-        for hooks in [&self.on_commit, &self.on_abort, &self.undone] {
-            let hooks = hooks.take();
-            drop(hooks);
+        while let Some(fresh) = self.locals(Writes::pop_private) {
+            drop(fresh);
         }
+        self.floor_of_commutes.set(0);
+        drop_above(&self.commutes, 0);
+        drop_above(&self.on_commit, 0);
+        drop_above(&self.on_abort, 0);
+        drop_above(&self.undone, 0);
+        drop_above(&self.sources, 0);
+        self.is_rich.set(false);
+    }
+}
+
+/// Drops the items from `length` on, while nothing is borrowed.
+fn drop_above<T>(items: &RefCell<Vec<T>>, length: usize) {
+    while items.borrow().len() > length {
+        let item = items.borrow_mut().pop();
+        drop(item);
     }
 }

@@ -3,15 +3,14 @@
 //! A variable that is read twice stands here twice: that is cheaper than to look it up, and it is the same
 //! node both times.
 
-use crate::node::Header;
-use crate::var::inner::Inner;
-use std::ptr::NonNull;
+use crate::node::NodeRef;
+use crate::var::inner::VarRef;
 use weftwork_core::sync::cell::UnsafeCell;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Read {
-    pub(crate) var: NonNull<Inner>,
-    pub(crate) node: NonNull<Header>,
+    pub(crate) var: VarRef,
+    pub(crate) node: NodeRef,
 }
 
 /// Invariant: each access to the vector ends before the method returns, and none calls code of others. The
@@ -21,7 +20,7 @@ pub(crate) struct Reads(UnsafeCell<Vec<Read>>);
 
 impl Reads {
     #[inline]
-    pub(crate) fn push(&self, var: NonNull<Inner>, node: NonNull<Header>) {
+    pub(crate) fn push(&self, var: VarRef, node: NodeRef) {
         // SAFETY: the only access, by the invariant.
         self.0
             .with_mut(|reads| unsafe { (*reads).push(Read { var, node }) });

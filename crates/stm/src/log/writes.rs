@@ -10,9 +10,8 @@
 //! 3. Slots of the index may be stale: they count only if the entry they name is of the variable that is
 //!    looked for.
 
-use crate::node::{Fresh, Header};
-use crate::var::inner::{Inner, Word};
-use std::ptr::NonNull;
+use crate::node::{Fresh, NodeRef};
+use crate::var::inner::{VarRef, Word};
 
 /// Above this many entries, the index is used.
 const LINEAR: usize = 8;
@@ -20,7 +19,7 @@ const LINEAR: usize = 8;
 const EMPTY: u32 = u32::MAX;
 
 pub(crate) struct Entry {
-    pub(crate) var: NonNull<Inner>,
+    pub(crate) var: VarRef,
     /// The new value; `None` while it waits for the commit to compute it.
     pub(crate) fresh: Option<Fresh>,
     /// The word that the lock found. Means something only during a commit.
@@ -51,30 +50,30 @@ pub(crate) struct Writes {
 }
 
 #[inline]
-fn hash(var: NonNull<Inner>) -> u64 {
+fn hash(var: VarRef) -> u64 {
     // Addresses are multiples of 16; the multiplication (Knuth) spreads what is above.
-    ((var.addr().get() >> 4) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    ((var.address() >> 4) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 #[inline]
-fn bit(var: NonNull<Inner>) -> u64 {
+fn bit(var: VarRef) -> u64 {
     1 << (hash(var) >> 58)
 }
 
 impl Writes {
     /// False if `var` has no entry and was not [noted](Self::note); true otherwise, and sometimes for nothing.
     #[inline]
-    pub(crate) fn may_have(&self, var: NonNull<Inner>) -> bool {
+    pub(crate) fn may_have(&self, var: VarRef) -> bool {
         self.filter & bit(var) != 0
     }
 
     /// Makes the filter let `var` through.
     #[inline]
-    pub(crate) fn note(&mut self, var: NonNull<Inner>) {
+    pub(crate) fn note(&mut self, var: VarRef) {
         self.filter |= bit(var);
     }
 
-    pub(crate) fn find(&self, var: NonNull<Inner>) -> Option<usize> {
+    pub(crate) fn find(&self, var: VarRef) -> Option<usize> {
         if self.entries.len() <= LINEAR {
             return self.entries.iter().position(|entry| entry.var == var);
         }
@@ -95,13 +94,13 @@ impl Writes {
 
     /// The private node of `var`.
     #[inline]
-    pub(crate) fn node(&self, var: NonNull<Inner>) -> Option<NonNull<Header>> {
+    pub(crate) fn node(&self, var: VarRef) -> Option<NodeRef> {
         let entry = &self.entries[self.find(var)?];
         entry.fresh.as_ref().map(Fresh::node)
     }
 
     #[inline]
-    pub(crate) fn put(&mut self, var: NonNull<Inner>, fresh: Fresh) {
+    pub(crate) fn put(&mut self, var: VarRef, fresh: Fresh) {
         if self.may_have(var)
             && let Some(n) = self.find(var)
         {
@@ -119,7 +118,7 @@ impl Writes {
     }
 
     #[inline]
-    pub(crate) fn append(&mut self, var: NonNull<Inner>, fresh: Option<Fresh>) {
+    pub(crate) fn append(&mut self, var: VarRef, fresh: Option<Fresh>) {
         self.note(var);
         self.entries.push(Entry {
             var,
@@ -181,9 +180,16 @@ impl Writes {
         self.floor = mark.floor;
     }
 
+    /// Whether no variable was written or noted since the last [`pop_private`](Self::pop_private) of all.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    pub(crate) fn is_unused(&self) -> bool {
+        self.filter == 0
+    }
+
+    /// Sets the value of an entry whose variable is locked.
+    pub(crate) fn fill(&mut self, n: usize, fresh: Fresh) {
+        let old = self.entries[n].fresh.replace(fresh);
+        self.trash.extend(old);
     }
 
     /// Takes out one of the private nodes; `None` when there are none and all is as new.

@@ -12,11 +12,13 @@
 //! 2. `WAIT` is never set on a locked word. So a committer has seen every waiter of the node that it
 //!    replaces when it takes the lock, and may publish and unlock with a plain store.
 //! 3. The memory stays until nobody is pinned that could have met it through a handle: the last handle
-//!    retires it. So a log may hold a bare pointer for as long as its attempt is pinned.
+//!    retires it. A [`VarRef`] is made from a handle, and used only while that handle exists, or by whoever has
+//!    been pinned since.
 
-use crate::node::{self, Dispose, Fresh, Header};
-use crate::reclaim;
+use crate::node::{self, Dispose, Fresh, Header, NodeRef};
+use crate::reclaim::{self, Pin};
 use std::alloc::Layout;
+use std::ops::Deref;
 use std::ptr::NonNull;
 use weftwork_core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use weftwork_core::sync::{hint, sized, thread};
@@ -48,19 +50,68 @@ impl Word {
         self.0.addr() & WAIT != 0
     }
 
-    /// The node, whatever the flags.
+    /// The node, whatever the flags. For whoever is pinned since it saw the word.
     #[inline]
-    pub(crate) fn node(self) -> NonNull<Header> {
+    pub(crate) fn node(self) -> NodeRef {
         let node = self.0.map_addr(|address| address & !(LOCK | WAIT));
         debug_assert!(!node.is_null());
-        // SAFETY: a variable has a node from its beginning, and every word stored is made of one.
-        unsafe { NonNull::new_unchecked(node) }
+        // SAFETY: a variable has a node from its beginning, and every word stored is made of one. The caller
+        // is pinned.
+        unsafe { NodeRef::new(NonNull::new_unchecked(node)) }
     }
 
     /// Whether this is `node`, unlocked.
     #[inline]
-    pub(crate) fn is(self, node: NonNull<Header>) -> bool {
+    pub(crate) fn is(self, node: NodeRef) -> bool {
         self.0.map_addr(|address| address & !WAIT) == node.as_ptr()
+    }
+}
+
+/// A variable, by its address (invariant 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct VarRef(NonNull<Inner>);
+
+impl VarRef {
+    /// # Safety
+    /// `inner` is a variable, and the result is used as invariant 3 has it.
+    #[inline]
+    pub(crate) unsafe fn new(inner: NonNull<Inner>) -> VarRef {
+        VarRef(inner)
+    }
+
+    /// What sleepers are entered under.
+    #[inline]
+    pub(crate) fn address(self) -> usize {
+        self.0.addr().get()
+    }
+
+    /// Replaces the node, which `found` leads to, and unlocks the variable. Whether somebody waits for that.
+    ///
+    /// For whoever has locked it, and has ticked since: `now` is that tick.
+    #[inline]
+    pub(crate) fn replace(self, pin: &Pin, found: Word, fresh: Fresh, now: u64) -> bool {
+        let old = found.node();
+        debug_assert!(old.version() < now, "versions grow");
+        let dispose = fresh.dispose();
+        let node = fresh.publish(now, Some(old));
+        // Release: pairs with `look`; the node's value and stamp were written before.
+        self.head.store(node.as_ptr(), Ordering::Release);
+        let old = NonNull::new(old.as_ptr()).expect("a node");
+        // SAFETY: it was replaced just now, by us alone, who had the lock: so it is retired once, and nobody
+        // finds it in the variable. Who pins from now on reads a clock that is not behind `now`, so does not
+        // follow the new node's `previous`. The nodes of one variable are of one type, `dispose`'s.
+        unsafe { reclaim::retire(pin, old.cast(), dispose) };
+        found.has_waiters()
+    }
+}
+
+impl Deref for VarRef {
+    type Target = Inner;
+
+    #[inline]
+    fn deref(&self) -> &Inner {
+        // SAFETY: it is alive (invariant 3).
+        unsafe { self.0.as_ref() }
     }
 }
 
@@ -81,7 +132,7 @@ impl Inner {
 
     #[inline]
     pub(crate) fn look(&self) -> Word {
-        // Acquire: pairs with `publish`, whose node is read next.
+        // Acquire: pairs with `VarRef::replace`, whose node is read next.
         Word(self.head.load(Ordering::Acquire))
     }
 
@@ -131,15 +182,8 @@ impl Inner {
         self.head.store(word.0, Ordering::Release);
     }
 
-    /// Replaces the node and gives the lock back.
-    #[inline]
-    pub(crate) fn publish(&self, node: NonNull<Header>) {
-        // Release: pairs with `look`; the node's value and stamp were written before.
-        self.head.store(node.as_ptr(), Ordering::Release);
-    }
-
     /// Marks that somebody waits for `node` to be replaced. False if it has been, or is about to be.
-    pub(crate) fn announce(&self, node: NonNull<Header>) -> bool {
+    pub(crate) fn announce(&self, node: NodeRef) -> bool {
         let mut word = self.look();
         loop {
             if !word.is(node) {

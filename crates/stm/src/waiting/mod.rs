@@ -19,8 +19,10 @@
 //! 2. One lock at a time; wakers are cloned, called and dropped under none.
 //! 3. Whoever entered itself takes its entries out, however its wait ends.
 
+mod source;
 mod table;
 mod waiter;
 
+pub(crate) use source::Source;
 pub(crate) use table::{Registration, Table};
 pub(crate) use waiter::Waiter;

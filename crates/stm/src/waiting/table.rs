@@ -1,10 +1,9 @@
 //! The table of sleepers, keyed by the address of the variable.
 
 use super::Waiter;
-use crate::node::Header;
-use crate::var::inner::Inner;
+use crate::node::NodeRef;
+use crate::var::inner::VarRef;
 use crossbeam_utils::CachePadded;
-use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use weftwork_core::sync::{Arc, Mutex, sized};
 
@@ -77,19 +76,15 @@ impl Registration {
     }
 
     /// Enters the sleeper for a change of `var`, of which it has read `node`. False if it has changed.
-    ///
-    /// # Safety
-    /// The caller is pinned since it met `var`.
-    pub(crate) unsafe fn add(&mut self, var: NonNull<Inner>, node: NonNull<Header>) -> bool {
-        let address = var.addr().get();
+    pub(crate) fn add(&mut self, var: VarRef, node: NodeRef) -> bool {
+        let address = var.address();
         let waiter = Arc::clone(&self.waiter);
         self.addresses.push(address);
         self.table
             .bucket(address)
             .lock()
             .push(Entry { address, waiter });
-        // SAFETY: the variable lives while the caller is pinned.
-        unsafe { var.as_ref() }.announce(node)
+        var.announce(node)
     }
 
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
