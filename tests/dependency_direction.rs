@@ -62,6 +62,12 @@ const MAP: &[Allowed] = &[
         why: "transactions wait through core, so they serve threads and foreign executors as well",
     },
     Allowed {
+        name: "weftwork-actor",
+        crates: &["weftwork-core", "weftwork-csp"],
+        external: &[],
+        why: "actors run on any executor of tasks, and wait through core",
+    },
+    Allowed {
         name: "weftwork-net",
         crates: &["weftwork-core", "weftwork-reactor", "weftwork-sched"],
         external: &["libc"],

@@ -1,0 +1,184 @@
+//! What a user writes: an actor, and what it does with its messages.
+
+use crate::context::Context;
+use crate::mailbox::Priority;
+use crate::pid::Pid;
+use crate::reason::Reason;
+use crate::reply::ReplyTo;
+use std::fmt;
+use std::num::NonZeroU64;
+
+/// A state that lives in a task of its own and is reached through messages alone.
+///
+/// All methods run in the actor's task, one at a time. They may wait in plain blocking style: under a
+/// scheduler of green threads that parks this actor only. A panic in any of them ends the actor with
+/// [`Reason::Panic`] and harms nobody else.
+///
+/// ```
+/// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+///
+/// struct Counter(u64);
+///
+/// struct Add(u64);
+///
+/// impl Actor for Counter {
+///     type Args = u64;
+///     fn init(start: u64, _: &mut Context<Self>) -> Result<Self, InitError> {
+///         Ok(Counter(start))
+///     }
+/// }
+///
+/// impl Handler<Add> for Counter {
+///     type Reply = u64;
+///     fn handle(&mut self, Add(n): Add, _: &mut Context<Self>) -> u64 {
+///         self.0 += n;
+///         self.0
+///     }
+/// }
+///
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build().unwrap();
+/// let counter = start::<Counter>(rt.handle(), 40, Options::new())?;
+/// assert_eq!(counter.ask(Add(2)).unwrap(), 42);
+/// counter.stop(weftwork_actor::Reason::Normal);
+/// # Ok::<(), weftwork_actor::StartError>(())
+/// ```
+pub trait Actor: Sized + Send + 'static {
+    /// What it is started with.
+    type Args: Send + 'static;
+
+    /// Makes the state. Runs in the new actor, which has its pid, its links and its mailbox already, before
+    /// `start` returns.
+    ///
+    /// # Errors
+    /// There shall be no actor: see [`InitError`]. What it had (links, monitors, timers) is released without
+    /// a word to others.
+    fn init(args: Self::Args, ctx: &mut Context<Self>) -> Result<Self, InitError>;
+
+    /// Hears of an exit signal. Only an actor that [traps exits](Context::trap_exit) does.
+    ///
+    /// An exit of its parent, to which it is linked, does not come here: the actor then stops with that
+    /// reason, as OTP's `gen_server` does.
+    fn on_exit(&mut self, exit: Exit, ctx: &mut Context<Self>) {
+        let _ = (exit, ctx);
+    }
+
+    /// Hears that an actor has ended that this one monitors.
+    fn on_down(&mut self, down: Down, ctx: &mut Context<Self>) {
+        let _ = (down, ctx);
+    }
+
+    /// Tidies up, last of all.
+    ///
+    /// Called when the actor stops itself, is stopped, has panicked, or traps exits and its parent has ended.
+    /// *Not* called when an exit signal ends an actor that does not trap them, nor on a kill, nor if `init`
+    /// failed. A panic here becomes the reason.
+    fn terminate(&mut self, reason: &Reason, ctx: &mut Context<Self>) {
+        let _ = (reason, ctx);
+    }
+}
+
+/// Handles one type of message, and answers at once.
+///
+/// An actor has as many of these as it has types of messages. To await in a handler there is
+/// [`AsyncHandler`], to answer later [`DeferredHandler`]; an actor has one of the three for each type.
+pub trait Handler<M: Send + 'static>: Actor {
+    /// What an [`ask`](crate::Addr::ask) returns.
+    type Reply: Send + 'static;
+
+    /// Which messages come first.
+    const PRIORITY: Priority = Priority::Normal;
+
+    /// Handles a message.
+    fn handle(&mut self, message: M, ctx: &mut Context<Self>) -> Self::Reply;
+}
+
+/// Handles one type of message in a future, which borrows the actor.
+///
+/// The actor takes no other message meanwhile; signals are served: an exit ends the handler where it
+/// awaits. It costs an allocation per message.
+pub trait AsyncHandler<M: Send + 'static>: Actor {
+    /// What an [`ask`](crate::Addr::ask) returns.
+    type Reply: Send + 'static;
+
+    /// Which messages come first.
+    const PRIORITY: Priority = Priority::Normal;
+
+    /// Handles a message.
+    fn handle(
+        &mut self,
+        message: M,
+        ctx: &mut Context<Self>,
+    ) -> impl Future<Output = Self::Reply> + Send;
+}
+
+/// Handles one type of message, and answers when it likes: the answer goes through a [`ReplyTo`], which may
+/// be kept, sent to another actor or used after the handler has returned.
+///
+/// The message may have been told, not asked: then nobody waits for the answer.
+pub trait DeferredHandler<M: Send + 'static>: Actor {
+    /// What an [`ask`](crate::Addr::ask) returns.
+    type Reply: Send + 'static;
+
+    /// Which messages come first.
+    const PRIORITY: Priority = Priority::Normal;
+
+    /// Handles a message.
+    fn handle(&mut self, message: M, reply: ReplyTo<Self::Reply>, ctx: &mut Context<Self>);
+}
+
+/// An exit signal that was trapped.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exit {
+    /// Who ended, or who sent it.
+    pub from: Pid,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The end of an actor that was monitored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Down {
+    /// Which monitor this answers.
+    pub monitor: MonitorRef,
+    /// Who ended.
+    pub pid: Pid,
+    /// Why; [`Reason::NoProc`] if it had ended before the monitor was made.
+    pub reason: Reason,
+}
+
+/// Names one monitor of an actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MonitorRef(pub(crate) NonZeroU64);
+
+/// Why `init` made no actor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InitError {
+    /// There is nothing to do, and nothing wrong. A supervisor keeps the child's place without an actor.
+    Ignore,
+    /// It could not be made.
+    Failed(Reason),
+}
+
+impl InitError {
+    /// Makes a failure of an error or a text.
+    pub fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        InitError::Failed(Reason::error(error))
+    }
+}
+
+impl From<Reason> for InitError {
+    fn from(reason: Reason) -> Self {
+        InitError::Failed(reason)
+    }
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InitError::Ignore => f.write_str("actor chose not to start"),
+            InitError::Failed(reason) => write!(f, "init failed: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for InitError {}

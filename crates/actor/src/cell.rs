@@ -1,0 +1,273 @@
+//! The cell of an actor: one allocation that its addresses, its links and its task share.
+//!
+//! ```text
+//!   Header                                            Stage<A>
+//!   references | vtable | number | inbox | room | ...  start arguments, then the actor
+//!   shared by all                      owned: the actor's task alone
+//! ```
+//!
+//! Invariants
+//! 1. The memory lives until the last [`CellRef`] is gone. The task holds one until the actor has ended.
+//! 2. `owned`, the shelf and the stage belong to whoever runs the actor's task, or drops it; that is one at a
+//!    time. (What senders may do with a shelf is told there.)
+//! 3. `waker` is written once, before the inbox says for the first time that the actor sleeps, and stays
+//!    until the cell is freed: a sender may still be calling it when the actor has ended.
+//! 4. `exit` is written once, by the owner, before the inbox is closed. Whoever finds the inbox closed may
+//!    read it.
+
+use crate::executor::Engine;
+use crate::mailbox::OnFull;
+use crate::mailbox::Priority;
+use crate::mailbox::inbox::{Inbox, Pushed};
+use crate::mailbox::letter::Kind;
+use crate::mailbox::letter::Letter;
+use crate::mailbox::room::Room;
+use crate::owned::Owned;
+use crate::pid::Pid;
+use crate::reason::Reason;
+use crate::shelf::Shelf;
+use crate::vtable::VTable;
+use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
+use weftwork_core::sync::Mutex;
+use weftwork_core::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use weftwork_core::sync::cell::UnsafeCell;
+use weftwork_core::task::TaskRef;
+
+/// The part of a cell that does not depend on the actor's type. Starts it (`repr(C)`, first field).
+pub(crate) struct Header {
+    references: AtomicUsize,
+    pub(crate) vtable: &'static VTable,
+    pub(crate) number: u64,
+    pub(crate) inbox: Inbox,
+    pub(crate) room: Room,
+    pub(crate) on_full: OnFull,
+    /// Something is in the inbox that the actor shall look at before its next message.
+    attention: AtomicBool,
+    waker: UnsafeCell<Option<Waker>>,
+    exit: UnsafeCell<Option<Reason>>,
+    owned: UnsafeCell<Owned>,
+    shelf: UnsafeCell<Shelf>,
+    shelf_lock: Mutex<()>,
+    /// Whose answer the actor waits for.
+    pub(crate) asks: Mutex<Option<CellRef>>,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) engine: Arc<dyn Engine>,
+    /// Set once the task is spawned, for a kill.
+    pub(crate) task: OnceLock<TaskRef>,
+}
+
+/// A counted reference to an actor's cell.
+pub(crate) struct CellRef(NonNull<Header>);
+
+// SAFETY: shared access reaches the atomics, `waker` and `exit`, which are published (invariants 3 and 4),
+// and fields that do not change; `owned` and the stage are reached by the one that runs the task (2), and
+// hold only what is `Send`: the actor, its arguments, letters.
+unsafe impl Send for CellRef {}
+// SAFETY: as above.
+unsafe impl Sync for CellRef {}
+
+impl std::panic::UnwindSafe for CellRef {}
+impl std::panic::RefUnwindSafe for CellRef {}
+
+impl Header {
+    pub(crate) fn new(
+        vtable: &'static VTable,
+        number: u64,
+        (capacity, on_full): (usize, OnFull),
+        name: Option<Arc<str>>,
+        engine: Arc<dyn Engine>,
+        owned: Owned,
+    ) -> Self {
+        Header {
+            references: AtomicUsize::new(1),
+            vtable,
+            number,
+            inbox: Inbox::new(),
+            room: Room::new(capacity),
+            on_full,
+            attention: AtomicBool::new(false),
+            waker: UnsafeCell::new(None),
+            exit: UnsafeCell::new(None),
+            owned: UnsafeCell::new(owned),
+            shelf: UnsafeCell::new(Shelf::new()),
+            shelf_lock: Mutex::new(()),
+            asks: Mutex::new(None),
+            name,
+            engine,
+            task: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        !self.inbox.is_closed()
+    }
+
+    /// Why the actor ended, if it has.
+    pub(crate) fn exit_reason(&self) -> Option<Reason> {
+        if self.is_alive() {
+            return None;
+        }
+        // SAFETY: the inbox is closed, so the reason was written before and is not any more (invariant 4).
+        self.exit.with(|exit| unsafe { (*exit).clone() })
+    }
+
+    /// Puts a letter into the inbox, and wakes the actor if it sleeps.
+    ///
+    /// # Errors
+    /// The actor has ended; here is the letter.
+    #[inline]
+    pub(crate) fn push(&self, letter: Letter) -> Result<(), Letter> {
+        if self.inbox.push(letter)? == Pushed::Wake {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// As `push`, for what the actor shall see before its next message.
+    pub(crate) fn push_urgently(&self, letter: Letter) -> Result<(), Letter> {
+        let pushed = self.inbox.push(letter)?;
+        // Release: pairs with `attention`. After the push: who sees the flag sees the letter.
+        self.attention.store(true, Ordering::Release);
+        if pushed == Pushed::Wake {
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Puts a message into the inbox, which was counted. One of another priority than the normal one is
+    /// announced: it may have to overtake.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    #[inline]
+    pub(crate) fn push_message(&self, letter: Letter) -> Result<(), Letter> {
+        if letter.class().kind == Kind::Message(Priority::Normal) {
+            self.push(letter)
+        } else {
+            self.push_urgently(letter)
+        }
+    }
+
+    /// Reaches the shelf: the caller is the owner, or a sender to a mailbox that drops its oldest message.
+    /// `f` runs no code of the user's, and does not ask for the shelf again.
+    #[inline]
+    pub(crate) fn shelf<R>(&self, f: impl FnOnce(&mut Shelf) -> R) -> R {
+        let _guard = (self.on_full == OnFull::DropOldest).then(|| self.shelf_lock.lock());
+        // SAFETY: the owner's alone, or guarded by the lock.
+        self.shelf.with_mut(|shelf| f(unsafe { &mut *shelf }))
+    }
+
+    /// Whether something was announced since the last call. For the owner.
+    #[inline]
+    pub(crate) fn attention(&self) -> bool {
+        // Relaxed: the exchange below acquires. The letter is in the inbox either way.
+        self.attention.load(Ordering::Relaxed) && self.attention.swap(false, Ordering::Acquire)
+    }
+
+    fn wake(&self) {
+        self.waker.with(|waker| {
+            // SAFETY: the inbox said that the actor slept, so the waker is there and stays (invariant 3);
+            // the push acquired it.
+            if let Some(waker) = unsafe { &*waker } {
+                waker.wake_by_ref();
+            }
+        });
+    }
+
+    /// Notes the task's waker, the first time.
+    ///
+    /// # Safety
+    /// The caller runs the actor's task, for the first time.
+    pub(crate) unsafe fn set_waker(&self, new: &Waker) {
+        let new = new.clone();
+        // SAFETY: the inbox was never idle, so nobody else looks (invariant 3).
+        self.waker.with_mut(|waker| unsafe { *waker = Some(new) });
+    }
+
+    /// The task's waker. For the owner.
+    pub(crate) fn waker(&self) -> Option<Waker> {
+        // SAFETY: written by the owner, who calls this.
+        self.waker.with(|waker| unsafe { (*waker).clone() })
+    }
+
+    /// # Safety
+    /// The caller is the owner, and the inbox is not closed.
+    pub(crate) unsafe fn set_exit(&self, reason: Reason) {
+        // SAFETY: nobody reads it before the inbox is closed (invariant 4).
+        self.exit.with_mut(|exit| unsafe { *exit = Some(reason) });
+    }
+
+    /// What the actor's task has to itself.
+    ///
+    /// # Safety
+    /// The caller runs the actor's task or drops it (invariant 2), and gives up the reference before it
+    /// calls anything that asks for it again.
+    #[allow(clippy::mut_from_ref, reason = "that is the contract")]
+    pub(crate) unsafe fn owned(&self) -> &mut Owned {
+        // SAFETY: exclusive, says the caller.
+        self.owned.with_mut(|owned| unsafe { &mut *owned })
+    }
+}
+
+impl CellRef {
+    /// # Safety
+    /// `header` starts a cell of its vtable's type, whose first reference the caller passes on.
+    pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Self {
+        CellRef(header)
+    }
+
+    pub(crate) fn pointer(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::of(self.clone())
+    }
+}
+
+impl std::ops::Deref for CellRef {
+    type Target = Header;
+
+    #[inline]
+    fn deref(&self) -> &Header {
+        // SAFETY: this reference is counted (invariant 1).
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for CellRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        // Relaxed: a reference is made from a reference, which keeps the cell alive.
+        let before = self.references.fetch_add(1, Ordering::Relaxed);
+        if before > isize::MAX as usize {
+            // Only a leak in a loop gets here.
+            std::process::abort();
+        }
+        CellRef(self.0)
+    }
+}
+
+impl Drop for CellRef {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: pairs with the acquire of the last owner.
+        if self.references.fetch_sub(1, Ordering::Release) == 1 {
+            // Acquire: what the other owners did comes before the free.
+            fence(Ordering::Acquire);
+            let free = self.vtable.free;
+            // SAFETY: the last reference is gone.
+            unsafe { free(self.0) }
+        }
+    }
+}
+
+impl PartialEq for CellRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for CellRef {}

@@ -1,0 +1,203 @@
+//! What an actor does later: its timers, and the messages it has put aside.
+
+use crate::accept::{self, Accepts};
+use crate::actor::Actor;
+use crate::context::Context;
+use crate::mailbox::Priority;
+use crate::mailbox::letter::{Class, Delivery, Kind, Letter};
+use crate::number;
+use crate::reply::{Back, ReplyTo};
+use crate::timers::{Key, Tick, TimerRef};
+use std::any::TypeId;
+use std::fmt::Debug;
+use std::time::Duration;
+use weftwork_core::wait::deadline_after;
+
+impl<A: Actor> Context<A> {
+    /// Sends the actor a message when `delay` is over, never earlier, behind those that have arrived by
+    /// then. The timer ends with the actor: it never reaches another incarnation.
+    pub fn send_after<M, K>(&mut self, delay: Duration, message: M) -> TimerRef
+    where
+        A: Accepts<M, K>,
+        M: Send + 'static,
+        K: 'static,
+    {
+        self.add_timer::<A, M, K>(delay, None, once(message))
+    }
+
+    /// As [`send_after`](Self::send_after), named by `key`: it takes the place of a timer that the actor
+    /// has under an equal key. Keys of different types differ; of one type, those do whose `Debug` text
+    /// differs.
+    pub fn send_after_keyed<M, K, N>(&mut self, key: N, delay: Duration, message: M) -> TimerRef
+    where
+        A: Accepts<M, K>,
+        M: Send + 'static,
+        K: 'static,
+        N: Debug + 'static,
+    {
+        self.add_timer::<A, M, K>(delay, Some(name(&key)), once(message))
+    }
+
+    /// Sends the actor a message every `period`, first when the first is over. A tick that the actor was too
+    /// busy to take in time is left out.
+    ///
+    /// # Panics
+    /// The period is zero.
+    pub fn send_every<M, K>(&mut self, period: Duration, message: M) -> TimerRef
+    where
+        A: Accepts<M, K>,
+        M: Clone + Send + 'static,
+        K: 'static,
+    {
+        self.add_series::<M, K>(period, None, message)
+    }
+
+    /// As [`send_every`](Self::send_every), named as in [`send_after_keyed`](Self::send_after_keyed).
+    ///
+    /// # Panics
+    /// The period is zero.
+    pub fn send_every_keyed<M, K, N>(&mut self, key: N, period: Duration, message: M) -> TimerRef
+    where
+        A: Accepts<M, K>,
+        M: Clone + Send + 'static,
+        K: 'static,
+        N: Debug + 'static,
+    {
+        self.add_series::<M, K>(period, Some(name(&key)), message)
+    }
+
+    fn add_series<M, K>(&mut self, period: Duration, key: Option<Key>, message: M) -> TimerRef
+    where
+        A: Accepts<M, K>,
+        M: Clone + Send + 'static,
+        K: 'static,
+    {
+        assert!(!period.is_zero(), "a timer that never rests");
+        let number = number::next();
+        let tick: Tick = Box::new(move |number| timed::<A, M, K>(number, message.clone()));
+        let due = deadline_after(period);
+        self.own()
+            .more()
+            .timers
+            .add(number, due, Some(period), key, tick);
+        TimerRef(number)
+    }
+
+    fn add_timer<B, M, K>(
+        &mut self,
+        delay: Duration,
+        key: Option<Key>,
+        mut message: impl FnMut() -> M + Send + 'static,
+    ) -> TimerRef
+    where
+        B: Accepts<M, K>,
+        M: Send + 'static,
+        K: 'static,
+    {
+        let number = number::next();
+        let tick: Tick = Box::new(move |number| timed::<B, M, K>(number, message()));
+        let due = deadline_after(delay);
+        self.own().more().timers.add(number, due, None, key, tick);
+        TimerRef(number)
+    }
+
+    /// Ends a timer; a message of it that lies in the mailbox is not handled any more. False: it had ended,
+    /// or its message has been handled.
+    pub fn cancel(&mut self, timer: TimerRef) -> bool {
+        self.own().more().timers.cancel(timer.0)
+    }
+
+    /// Ends the timer under `key`, as [`cancel`](Self::cancel).
+    pub fn cancel_keyed<N: Debug + 'static>(&mut self, key: &N) -> bool {
+        let timers = &mut self.own().more().timers;
+        match timers.by_key(&name(key)) {
+            Some(number) => timers.cancel(number),
+            None => false,
+        }
+    }
+
+    /// Puts a message aside until [`unstash_all`](Self::unstash_all). It does not count against the mailbox.
+    pub fn stash<M, K>(&mut self, message: M)
+    where
+        A: Accepts<M, K>,
+        M: Send + 'static,
+        K: 'static,
+    {
+        let letter = accept::letter::<A, M, K>(message, Back::none());
+        self.own().more().stash.push_back(letter);
+    }
+
+    /// As [`stash`](Self::stash), for a message that was asked.
+    pub fn stash_asked<M, K>(&mut self, message: M, reply: ReplyTo<A::Reply>)
+    where
+        A: Accepts<M, K>,
+        M: Send + 'static,
+        K: 'static,
+    {
+        let letter = accept::letter::<A, M, K>(message, Back::of(reply));
+        self.own().more().stash.push_back(letter);
+    }
+
+    /// Puts the messages that were put aside back, in order, before all that is queued.
+    pub fn unstash_all(&mut self) {
+        let more = self.own().more();
+        let mut stash = std::mem::take(&mut more.stash);
+        let next = std::mem::take(&mut more.next);
+        // Behind what this handler wants handled next.
+        stash.prepend(next);
+        self.own().more().next = stash;
+    }
+}
+
+fn name<N: Debug + 'static>(key: &N) -> Key {
+    (TypeId::of::<N>(), format!("{key:?}").into())
+}
+
+fn once<M>(message: M) -> impl FnMut() -> M {
+    let mut message = Some(message);
+    move || message.take().expect("a timer without period fires once")
+}
+
+/// The letter of a timer: its message, in a letter of its own, and the timer's number.
+struct Timed {
+    number: u64,
+    letter: Letter,
+}
+
+fn timed<A, M, K>(number: u64, message: M) -> Letter
+where
+    A: Accepts<M, K>,
+    M: Send + 'static,
+    K: 'static,
+{
+    static CLASSES: [Class; 4] = [
+        class(Priority::Low),
+        class(Priority::Normal),
+        class(Priority::High),
+        class(Priority::Urgent),
+    ];
+    const fn class(priority: Priority) -> Class {
+        Class {
+            kind: Kind::Message(priority),
+            deliver,
+            discard: Letter::discard::<Timed>,
+        }
+    }
+    let letter = accept::letter::<A, M, K>(message, Back::none());
+    Letter::new(&CLASSES[A::RANK as usize], Timed { number, letter })
+}
+
+/// # Safety
+/// As for `accept::deliver`; the letter is one of `timed`.
+unsafe fn deliver(letter: Letter, cell: &crate::cell::CellRef) -> Delivery {
+    // SAFETY: letters of this class hold this.
+    let timed = unsafe { letter.open::<Timed>() };
+    // SAFETY: the caller is the owner and holds no reference to its part.
+    let is_live = unsafe { cell.owned() }.more().timers.take_up(timed.number);
+    if !is_live {
+        return Delivery::Done;
+    }
+    let deliver = timed.letter.class().deliver;
+    // SAFETY: the same contract; the letter inside was made for the same actor.
+    unsafe { deliver(timed.letter, cell) }
+}

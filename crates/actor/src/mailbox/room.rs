@@ -1,0 +1,267 @@
+//! The bound of a mailbox: how many messages are in it, and who waits for room.
+//!
+//! One word: the count of admitted messages that the actor has not taken up, `WAITERS`, and `CLOSED`.
+//!
+//! Invariants
+//! 1. A message is counted before it is pushed, by its sender or by whoever served the sender in the
+//!    queue, and taken off by the actor, or by the sender if the push failed.
+//! 2. `WAITERS` is set by a sender with the queue locked, and cleared with the queue locked by whoever finds
+//!    the queue empty. While it is set nobody is admitted but through the queue: first come, first served.
+//!
+//! No waiter is forgotten, because its mark and the actor's count are read-modify-writes of the one word: if
+//! the count comes first, the sender sees the room; if the mark does, the actor sees the mark. The same holds
+//! for the close.
+
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
+use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
+use weftwork_core::wait::queue::{Lane, Line, Locked, WaitQueue, Waiter};
+
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
+
+/// Somebody waits for room.
+const WAITERS: usize = 1;
+/// Set by the actor at its end, once: nobody is admitted any more.
+const CLOSED: usize = 2;
+/// One message.
+const ONE: usize = 4;
+
+pub(crate) struct Room {
+    word: AtomicUsize,
+    capacity: usize,
+    /// Made by the first sender that has to wait.
+    queue: OnceLock<Box<WaitQueue<Senders>>>,
+}
+
+/// The senders that wait at one mailbox.
+pub(crate) struct Senders {
+    /// The room that the queue belongs to, which outlives it.
+    room: RoomPointer,
+}
+
+#[derive(Clone, Copy)]
+struct RoomPointer(*const Room);
+
+// SAFETY: a `Room` is `Sync`, and the pointer is to the one that owns the queue.
+unsafe impl Send for RoomPointer {}
+
+/// What became of an attempt to be admitted at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// A message may be pushed; it is counted.
+    Admitted,
+    /// There is no room, or others wait for it already.
+    Full,
+    /// The mailbox has closed.
+    Closed,
+}
+
+/// What a sender that waited is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// A message may be pushed; it is counted.
+    Admitted,
+    /// The mailbox has closed.
+    Closed,
+}
+
+/// A sender's place in the queue.
+pub(crate) type Place<'a> = Waiter<'a, Senders>;
+
+impl Line for Senders {
+    type Shared = ();
+    type Ask = ();
+    type Token = Turn;
+
+    fn left(queue: &mut Locked<'_, Self>, _: Lane) {
+        unmark(queue);
+    }
+
+    fn returned(queue: &mut Locked<'_, Self>, turn: Turn) {
+        if turn == Turn::Admitted
+            && let Err(Turn::Admitted) = queue.notify(Lane::First, Turn::Admitted)
+        {
+            // Relaxed: nothing was pushed.
+            room_of(queue).word.fetch_sub(ONE, Ordering::Relaxed);
+        }
+        unmark(queue);
+    }
+}
+
+fn room_of<'a>(queue: &Locked<'_, Senders>) -> &'a Room {
+    // SAFETY: the room owns the queue that is locked, so it is there; it is reached for the length of a
+    // call on it.
+    unsafe { &*queue.room.0 }
+}
+
+fn unmark(queue: &mut Locked<'_, Senders>) {
+    if queue.is_empty(Lane::First) {
+        // Relaxed: the lock orders the marks.
+        room_of(queue).word.fetch_and(!WAITERS, Ordering::Relaxed);
+    }
+}
+
+impl Room {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Room {
+            word: AtomicUsize::new(0),
+            capacity,
+            queue: OnceLock::new(),
+        }
+    }
+
+    /// How many messages are in the mailbox.
+    pub(crate) fn len(&self) -> usize {
+        // Relaxed: a report.
+        self.word.load(Ordering::Relaxed) / ONE
+    }
+
+    /// How many messages the actor takes up before it takes them off: few enough to matter little to the
+    /// bound, many enough to matter little to the clock.
+    #[inline]
+    pub(crate) fn batch(&self) -> u32 {
+        (self.capacity / 64).clamp(1, 32) as u32
+    }
+
+    #[inline]
+    pub(crate) fn has_waiters(&self) -> bool {
+        // Relaxed: the mark is seen by `leave`, sooner or later.
+        self.word.load(Ordering::Relaxed) & WAITERS != 0
+    }
+
+    /// Counts a message if there is room and nobody waits.
+    #[inline]
+    pub(crate) fn try_admit(&self) -> Attempt {
+        // Relaxed: only the starting guess for the exchange below.
+        let mut now = self.word.load(Ordering::Relaxed);
+        loop {
+            if now & CLOSED != 0 {
+                return Attempt::Closed;
+            }
+            if now & WAITERS != 0 || now / ONE >= self.capacity {
+                return Attempt::Full;
+            }
+            // Acquire: pairs with the release in `leave`, so that a message that finds room comes after
+            // the handling of the one that made it.
+            match self.word.compare_exchange_weak(
+                now,
+                now + ONE,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Attempt::Admitted,
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    /// Counts a message whether there is room or not.
+    pub(crate) fn admit(&self) {
+        // Relaxed: only the number counts.
+        self.word.fetch_add(ONE, Ordering::Relaxed);
+    }
+
+    /// Takes `messages` off, and lets in who waits.
+    #[inline]
+    pub(crate) fn leave(&self, messages: usize) {
+        // AcqRel: releases to `try_admit`; acquires the queue of those who marked.
+        let before = self.word.fetch_sub(messages * ONE, Ordering::AcqRel);
+        if before & WAITERS != 0 {
+            self.serve();
+        }
+    }
+
+    #[cold]
+    fn serve(&self) {
+        let Some(queue) = self.queue.get() else {
+            return;
+        };
+        let mut queue = queue.lock();
+        while !queue.is_empty(Lane::First) && self.admit_waiter() {
+            // Not empty: it cannot fail.
+            let _ = queue.notify(Lane::First, Turn::Admitted);
+            if queue.is_full() {
+                queue.breathe();
+            }
+        }
+        unmark(&mut queue);
+    }
+
+    /// Counts a message if there is room, for one that waits.
+    fn admit_waiter(&self) -> bool {
+        // Relaxed: only the starting guess for the exchange below.
+        let mut now = self.word.load(Ordering::Relaxed);
+        loop {
+            if now / ONE >= self.capacity {
+                return false;
+            }
+            // Acquire: as in `try_admit`.
+            match self.word.compare_exchange_weak(
+                now,
+                now + ONE,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(seen) => now = seen,
+            }
+        }
+    }
+
+    fn queue(&self) -> &WaitQueue<Senders> {
+        self.queue.get_or_init(|| {
+            Box::new(WaitQueue::new(Senders {
+                room: RoomPointer(self),
+            }))
+        })
+    }
+
+    /// Makes a place for a sender that has to wait. The room does not move from now on.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Waiter::new(self.queue(), ())
+    }
+
+    /// Waits for room.
+    pub(crate) fn poll_admit(
+        &self,
+        place: Pin<&mut Place<'_>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Turn> {
+        place.poll_or(context, |queue| {
+            let is_first = queue.is_empty(Lane::First);
+            // Canary: a sender that looks for room first, and marks itself afterwards.
+            #[cfg(weftwork_canary)]
+            if canary::is(Step::Of("actor_room")) && is_first && self.admit_waiter() {
+                return Some(Turn::Admitted);
+            }
+            // AcqRel: the mark comes before the look for room; pairs with `leave` and `close`.
+            let before = self.word.fetch_or(WAITERS, Ordering::AcqRel);
+            if before & CLOSED != 0 {
+                unmark(queue);
+                return Some(Turn::Closed);
+            }
+            #[cfg(weftwork_canary)]
+            if canary::is(Step::Of("actor_room")) {
+                return None;
+            }
+            if is_first && self.admit_waiter() {
+                unmark(queue);
+                return Some(Turn::Admitted);
+            }
+            None
+        })
+    }
+
+    /// Admits nobody any more, and tells all who wait.
+    pub(crate) fn close(&self) {
+        // AcqRel: acquires the queue of those who marked; releases the end to those who mark later.
+        self.word.fetch_or(CLOSED, Ordering::AcqRel);
+        if let Some(queue) = self.queue.get() {
+            let mut queue = queue.lock();
+            queue.notify_all(Lane::First, || Turn::Closed);
+            unmark(&mut queue);
+        }
+    }
+}

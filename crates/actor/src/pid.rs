@@ -1,0 +1,169 @@
+//! Who an actor is, whatever its type.
+
+use crate::cell::CellRef;
+use crate::current;
+use crate::reason::Reason;
+use crate::signal::{Cause, Signal};
+use crate::watcher::Watcher;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// Names one incarnation of an actor, for links, monitors and exit signals. Never used again for another.
+///
+/// It is as large as a pointer and keeps the memory of the actor, not the actor: that one ends when it is
+/// stopped, not when it is forgotten.
+///
+/// Displayed as a number in angle brackets, `<0.42>`. Code that runs outside of any actor is `<0.0>`.
+#[derive(Clone)]
+pub struct Pid(Option<CellRef>);
+
+impl Pid {
+    pub(crate) fn of(cell: CellRef) -> Self {
+        Pid(Some(cell))
+    }
+
+    /// Who code outside of any actor is: the sender of exit signals that no actor sent.
+    #[must_use]
+    pub const fn outside() -> Self {
+        Pid(None)
+    }
+
+    /// The actor whose handler runs on the calling thread or green thread; `outside` without one.
+    #[must_use]
+    pub fn current() -> Self {
+        Pid(current::cell())
+    }
+
+    pub(crate) fn cell(&self) -> Option<&CellRef> {
+        self.0.as_ref()
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.as_ref().map_or(0, |cell| cell.number)
+    }
+
+    /// The name that the actor was started with.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_ref()?.name.as_deref()
+    }
+
+    /// The name of the actor's type.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        self.0
+            .as_ref()
+            .map_or("outside", |cell| (cell.vtable.type_name)())
+    }
+
+    /// Whether the actor has not ended. It may be about to.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.0.as_ref().is_some_and(|cell| cell.is_alive())
+    }
+
+    /// Why the actor ended, if it has.
+    #[must_use]
+    pub fn exit_reason(&self) -> Option<Reason> {
+        self.0.as_ref()?.exit_reason()
+    }
+
+    /// How many messages wait in its mailbox.
+    #[must_use]
+    pub fn mailbox_len(&self) -> usize {
+        self.0.as_ref().map_or(0, |cell| cell.room.len())
+    }
+
+    /// Sends an exit signal, as OTP's `exit/2`. Does not wait. Nothing happens if the actor has ended.
+    ///
+    /// An actor that does not trap exits ends with `reason`, except that `Normal` from another is ignored.
+    /// One that traps them is told by [`on_exit`](crate::Actor::on_exit). [`Reason::Kill`] cannot be
+    /// trapped: the actor ends as `Killed`; if its handler waits just now, and a scheduler can interrupt
+    /// the wait, it unwinds from there.
+    ///
+    /// The sender is the actor whose handler calls this, or [`outside`](Self::outside).
+    pub fn exit(&self, reason: Reason) {
+        self.exit_from(Pid::current(), reason);
+    }
+
+    pub(crate) fn exit_from(&self, from: Pid, reason: Reason) {
+        let Some(cell) = &self.0 else { return };
+        let is_kill = matches!(reason, Reason::Kill);
+        let cause = Cause::Sent;
+        let is_there = cell.send(Signal::Exit {
+            from,
+            reason,
+            cause,
+        });
+        if is_there
+            && is_kill
+            && let Some(task) = cell.task.get()
+        {
+            // If it waits in a handler, it leaves from there.
+            task.cancel();
+        }
+    }
+
+    /// Sends the exit signal that cannot be trapped.
+    pub fn kill(&self) {
+        self.exit(Reason::Kill);
+    }
+
+    /// Asks the actor to stop with `reason`, as OTP's `sys:terminate`: behind the messages that the caller
+    /// has sent before, and with [`terminate`](crate::Actor::terminate). Does not wait.
+    pub fn stop(&self, reason: Reason) {
+        if let Some(cell) = &self.0 {
+            cell.send(Signal::Stop { reason });
+        }
+    }
+
+    /// Watches for the end of the actor, from any thread or task.
+    #[must_use]
+    pub fn watch(&self) -> Watcher {
+        Watcher::new(self)
+    }
+}
+
+impl PartialEq for Pid {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Pid {}
+
+impl Hash for Pid {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.number().hash(state);
+    }
+}
+
+impl PartialOrd for Pid {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Pid {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.number().cmp(&other.number())
+    }
+}
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<0.{}>", self.number())
+    }
+}
+
+impl fmt::Debug for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        match self.name() {
+            Some(name) => write!(f, "({name})"),
+            None => Ok(()),
+        }
+    }
+}

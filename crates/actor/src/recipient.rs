@@ -1,0 +1,118 @@
+//! The address of whoever takes messages of one type.
+
+use crate::accept::{self, Accepts};
+use crate::ask;
+use crate::cell::CellRef;
+use crate::error::{SendError, SendErrorKind};
+use crate::mailbox::letter::Letter;
+use crate::pid::Pid;
+use crate::reply::Back;
+use crate::send::{self, Verdict};
+use std::fmt;
+use std::time::Duration;
+use weftwork_core::wait::deadline_after;
+
+/// Where messages of type `M` can be sent, whatever actor takes them. Made by
+/// [`Addr::recipient`](crate::Addr::recipient).
+pub struct Recipient<M: 'static> {
+    cell: CellRef,
+    table: &'static Table<M>,
+}
+
+struct Table<M> {
+    put: fn(M) -> Letter,
+    take: fn(Letter) -> M,
+}
+
+impl<M: Send + 'static> Recipient<M> {
+    pub(crate) fn of<A, K>(cell: CellRef) -> Self
+    where
+        A: Accepts<M, K>,
+        K: 'static,
+    {
+        Recipient {
+            cell,
+            table: const {
+                &Table {
+                    put: |message| accept::letter::<A, M, K>(message, Back::none()),
+                    take: ask::message_of::<A, M, K>,
+                }
+            },
+        }
+    }
+
+    /// Who the actor is.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.cell.pid()
+    }
+
+    /// Whether the actor has not ended. It may be about to.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.cell.is_alive()
+    }
+
+    /// Sends a message: see [`Addr::tell`](crate::Addr::tell).
+    ///
+    /// # Errors
+    /// As there.
+    #[track_caller]
+    pub fn tell(&self, message: M) -> Result<(), SendError<M>> {
+        let verdict = send::admit(&self.cell, None);
+        self.post(message, verdict)
+    }
+
+    /// Sends a message without waiting: see [`Addr::try_tell`](crate::Addr::try_tell).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_tell(&self, message: M) -> Result<(), SendError<M>> {
+        let verdict = send::try_admit(&self.cell);
+        self.post(message, verdict)
+    }
+
+    /// Sends a message, waiting for so long at most.
+    ///
+    /// # Errors
+    /// As [`tell`](Self::tell), or the time was over first.
+    #[track_caller]
+    pub fn tell_timeout(&self, message: M, timeout: Duration) -> Result<(), SendError<M>> {
+        let verdict = send::admit(&self.cell, deadline_after(timeout));
+        self.post(message, verdict)
+    }
+
+    /// As [`tell`](Self::tell), for the caller that awaits.
+    ///
+    /// # Errors
+    /// As `tell`.
+    pub async fn tell_async(&self, message: M) -> Result<(), SendError<M>> {
+        let verdict = send::admit_async(&self.cell).await;
+        self.post(message, verdict)
+    }
+
+    fn post(&self, message: M, verdict: Verdict) -> Result<(), SendError<M>> {
+        match verdict {
+            Verdict::Push => send::push(&self.cell, (self.table.put)(message))
+                .map_err(|letter| SendError::new(SendErrorKind::Dead, (self.table.take)(letter))),
+            Verdict::Drop => Ok(()),
+            Verdict::Refuse(kind) => Err(SendError::new(kind, message)),
+            Verdict::Wait => Err(SendError::new(SendErrorKind::Full, message)),
+        }
+    }
+}
+
+impl<M> Clone for Recipient<M> {
+    fn clone(&self) -> Self {
+        Recipient {
+            cell: self.cell.clone(),
+            table: self.table,
+        }
+    }
+}
+
+impl<M> fmt::Debug for Recipient<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Recipient").field(&self.cell.pid()).finish()
+    }
+}

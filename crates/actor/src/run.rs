@@ -1,0 +1,410 @@
+//! The life of an actor: its task.
+//!
+//! The task is a future of one small type, whatever the actor, so that a cell can start children on an
+//! executor whose type it has forgotten. A poll serves the signals that have arrived, then messages: at most
+//! [`BATCH`] or for [`SLICE`], then others come first. The steps of an end are at [`end`].
+
+use crate::actor::{Down, Exit, InitError, MonitorRef};
+use crate::cell::CellRef;
+use crate::current;
+use crate::exit::{self, Arrival};
+use crate::mailbox::Priority;
+use crate::mailbox::chain::Chain;
+use crate::mailbox::letter::{Delivery, Kind, Letter};
+use crate::owned::Phase;
+use crate::panics;
+use crate::reason::Reason;
+use crate::signal::Signal;
+use std::num::NonZeroU64;
+use std::pin::Pin;
+use std::task::{Context as TaskContext, Poll};
+use std::time::{Duration, Instant};
+
+/// How many messages a poll handles at most.
+const BATCH: u32 = 64;
+/// How long a poll goes on taking messages.
+const SLICE: Duration = Duration::from_micros(100);
+/// After so many messages a poll looks at the clock.
+const LOOK: u32 = 16;
+
+/// The future of an actor's task. It owns the cell's owned part (invariant 2 of the cell).
+pub(crate) struct Runner(CellRef);
+
+impl Runner {
+    /// # Safety
+    /// There is one runner per cell.
+    pub(crate) unsafe fn new(cell: CellRef) -> Self {
+        Runner(cell)
+    }
+}
+
+impl Future for Runner {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<()> {
+        let cell = &self.0;
+        current::enter(cell, || poll(cell, context))
+    }
+}
+
+impl Drop for Runner {
+    /// Ends an actor whose task was cancelled: by a kill, or because the executor stops.
+    fn drop(&mut self) {
+        let cell = &self.0;
+        if phase(cell) != Phase::Ended {
+            current::enter(cell, || {
+                take_inbox(cell);
+                let doom = with(cell, |own| own.doom.take());
+                end(cell, doom.unwrap_or(Reason::Killed), false);
+            });
+        }
+    }
+}
+
+/// Reaches the owned part for the length of a closure that calls nothing of the user's.
+fn with<R>(cell: &CellRef, f: impl FnOnce(&mut crate::owned::Owned) -> R) -> R {
+    // SAFETY: this file runs for the runner, the owner, and passes closures that reach nothing else.
+    f(unsafe { cell.owned() })
+}
+
+fn phase(cell: &CellRef) -> Phase {
+    with(cell, |own| own.phase)
+}
+
+/// How far the actor got.
+enum Step {
+    /// There was something to do.
+    Busy,
+    /// There is nothing to do.
+    Idle,
+    /// The actor has ended.
+    Ended,
+}
+
+fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
+    match phase(cell) {
+        Phase::Fresh => {
+            // SAFETY: the first poll.
+            unsafe { cell.set_waker(context.waker()) };
+            with(cell, |own| own.phase = Phase::Running);
+            if init(cell).is_err() {
+                return Poll::Ready(());
+            }
+        }
+        Phase::Running => fire_timers(cell),
+        Phase::Ended => return Poll::Ready(()),
+    }
+    let mut handled = 0;
+    let mut start = None;
+    loop {
+        match step(cell, context) {
+            Step::Busy => {}
+            Step::Ended => return Poll::Ready(()),
+            Step::Idle => {
+                leave_room(cell, 0);
+                with(cell, |own| {
+                    if let Some(more) = &mut own.more {
+                        more.timers.set_alarm(|| cell.waker());
+                    }
+                });
+                if cell.shelf(|shelf| shelf.is_empty() && cell.inbox.try_idle()) {
+                    return Poll::Pending;
+                }
+                continue;
+            }
+        }
+        handled += 1;
+        if handled == BATCH || (handled % LOOK == 0 && is_over(&mut start)) {
+            leave_room(cell, 0);
+            fire_timers(cell);
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+    }
+}
+
+/// Whether the slice is over that begins with the first look.
+fn is_over(start: &mut Option<Instant>) -> bool {
+    let now = Instant::now();
+    now.duration_since(*start.get_or_insert(now)) >= SLICE
+}
+
+/// Serves the signals, then one message or the rest of one.
+fn step(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
+    let is_handling = with(cell, |own| own.handling.is_some());
+    if is_handling || cell.attention() || cell.shelf(|shelf| shelf.lanes.is_empty()) {
+        take_inbox(cell);
+    }
+    if let Some(reason) = with(cell, |own| own.doom.take()) {
+        end(cell, reason, false);
+        return Step::Ended;
+    }
+    if let Some(reason) = with(cell, |own| own.stop.take()) {
+        end(cell, reason, true);
+        return Step::Ended;
+    }
+    if is_handling {
+        return go_on(cell, context);
+    }
+    let next = with(cell, |own| {
+        own.more.as_mut().and_then(|more| more.next.pop_front())
+    });
+    let done = match next {
+        Some(letter) => deliver(cell, letter),
+        None => match cell.shelf(|shelf| shelf.lanes.pop()) {
+            None => return Step::Idle,
+            Some(letter) if letter.class().kind == Kind::Signal => {
+                perform(cell, Signal::from_letter(letter))
+            }
+            Some(letter) => {
+                leave_room(cell, 1);
+                deliver(cell, letter)
+            }
+        },
+    };
+    settle(cell, done)
+}
+
+/// Ends an actor that panicked.
+fn settle(cell: &CellRef, done: Result<(), Reason>) -> Step {
+    match done {
+        Ok(()) => Step::Busy,
+        Err(reason) => {
+            // One that was killed where it waited has nothing to tidy up.
+            let terminates = reason != Reason::Killed;
+            end(cell, reason, terminates);
+            Step::Ended
+        }
+    }
+}
+
+/// Counts messages that were taken up, and takes them off the room now and then: at zero all of them.
+fn leave_room(cell: &CellRef, messages: u32) {
+    let batch = cell.room.batch();
+    let leave = with(cell, |own| {
+        own.untold += messages;
+        if messages == 0 || own.untold >= batch || cell.room.has_waiters() {
+            std::mem::take(&mut own.untold)
+        } else {
+            0
+        }
+    });
+    if leave > 0 {
+        cell.room.leave(leave as usize);
+    }
+}
+
+/// Takes what has come in: messages into their lanes, signals to their effect.
+pub(crate) fn take_inbox(cell: &CellRef) {
+    let mut arrived = cell.shelf(|shelf| {
+        let mut arrived = std::mem::take(&mut shelf.unsorted);
+        arrived.append(cell.inbox.take());
+        arrived
+    });
+    sort(cell, &mut arrived);
+}
+
+fn sort(cell: &CellRef, arrived: &mut Chain) {
+    while let Some(letter) = arrived.pop_front() {
+        match letter.class().kind {
+            Kind::Message(priority) => cell.shelf(|shelf| shelf.lanes.push(priority, letter)),
+            Kind::Signal => {
+                let signal = Signal::from_letter(letter);
+                if let Arrival::Queue(signal) = with(cell, |own| exit::arrive(cell, own, signal)) {
+                    let letter = signal.into_letter();
+                    cell.shelf(|shelf| shelf.lanes.push(Priority::Normal, letter));
+                }
+            }
+        }
+    }
+}
+
+/// Hands a message to its handler.
+fn deliver(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
+    let deliver = letter.class().deliver;
+    // SAFETY: we are the owner and hold no reference to its part; who pushes to a cell makes letters for
+    // its type.
+    let delivery = panics::catch(|| unsafe { deliver(letter, cell) })?;
+    with(cell, |own| {
+        own.handled += 1;
+        if let Delivery::Awaits(handling) = delivery {
+            own.handling = Some(handling);
+        }
+    });
+    Ok(())
+}
+
+/// Polls the asynchronous handler.
+fn go_on(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
+    let Some(mut handling) = with(cell, |own| own.handling.take()) else {
+        return Step::Busy;
+    };
+    match panics::catch(|| handling.as_mut().poll(context)) {
+        Ok(Poll::Pending) => {
+            with(cell, |own| own.handling = Some(handling));
+            // What came in meanwhile waits; only news wake.
+            take_inbox(cell);
+            let ends = with(cell, |own| own.doom.is_some() || own.stop.is_some());
+            if ends { Step::Busy } else { Step::Idle }
+        }
+        Ok(Poll::Ready(())) => settle(cell, panics::drop_caught(handling)),
+        Err(reason) => {
+            let _ = panics::drop_caught(handling);
+            settle(cell, Err(reason))
+        }
+    }
+}
+
+/// A signal has its turn.
+fn perform(cell: &CellRef, signal: Signal) -> Result<(), Reason> {
+    let vtable = cell.vtable;
+    match signal {
+        Signal::Exit { from, reason, .. } => {
+            let is_parent = with(cell, |own| own.is_parent(&from));
+            if is_parent {
+                with(cell, |own| own.stop.get_or_insert(reason).clone());
+                return Ok(());
+            }
+            // SAFETY: we are the owner, and the table is the cell's.
+            panics::catch(|| unsafe { (vtable.on_exit)(cell, Exit { from, reason }) })
+        }
+        Signal::Down {
+            reference,
+            pid,
+            reason,
+        } => {
+            let is_awaited = with(cell, |own| own.more().monitors.remove(reference)).is_some();
+            let Some(monitor) = NonZeroU64::new(reference).filter(|_| is_awaited) else {
+                return Ok(());
+            };
+            let monitor = MonitorRef(monitor);
+            let down = Down {
+                monitor,
+                pid,
+                reason,
+            };
+            // SAFETY: as above.
+            panics::catch(|| unsafe { (vtable.on_down)(cell, down) })
+        }
+        Signal::Stop { reason } => {
+            with(cell, |own| own.stop.get_or_insert(reason).clone());
+            Ok(())
+        }
+        // Others take effect when they arrive.
+        _ => Ok(()),
+    }
+}
+
+/// Puts the messages of timers that are due behind what has arrived.
+fn fire_timers(cell: &CellRef) {
+    let has_timers = with(cell, |own| {
+        (own.more.as_ref()).is_some_and(|more| !more.timers.is_empty())
+    });
+    if !has_timers {
+        return;
+    }
+    take_inbox(cell);
+    let now = Instant::now();
+    loop {
+        // The message of a series is cloned here: code of the user's.
+        let due = panics::catch(|| with(cell, |own| own.more().timers.due(now)));
+        match due {
+            Ok(Some(letter)) => {
+                let Kind::Message(priority) = letter.class().kind else {
+                    unreachable!("timers send messages")
+                };
+                cell.room.admit();
+                cell.shelf(|shelf| shelf.lanes.push(priority, letter));
+            }
+            Ok(None) => return,
+            Err(reason) => {
+                with(cell, |own| own.stop.get_or_insert(reason).clone());
+                return;
+            }
+        }
+    }
+}
+
+/// Makes the actor. An error says that there is none, and all is done.
+fn init(cell: &CellRef) -> Result<(), ()> {
+    // SAFETY: we are the owner, and the table is the cell's.
+    let made = match panics::catch(|| unsafe { (cell.vtable.init)(cell) }) {
+        Ok(made) => made,
+        Err(reason) => Err(InitError::Failed(reason)),
+    };
+    match made {
+        Ok(()) => {
+            if let Some(starter) = with(cell, |own| own.starter.take()) {
+                starter.tell(Ok(()));
+            }
+            Ok(())
+        }
+        Err(error) => {
+            let starter = with(cell, |own| {
+                // The one who started it is told by an error, not by an exit.
+                if let Some(parent) = own.parent.take() {
+                    own.more().links.forget(parent.number);
+                }
+                own.starter.take()
+            });
+            let reason = match &error {
+                InitError::Ignore => Reason::Normal,
+                InitError::Failed(reason) => reason.clone(),
+            };
+            end(cell, reason, false);
+            if let Some(starter) = starter {
+                starter.tell(Err(error));
+            }
+            Err(())
+        }
+    }
+}
+
+/// Ends the actor.
+///
+/// 1. The rest of a handler is dropped; `terminate` is called, if it is to be; the state is dropped.
+/// 2. The reason is written and the inbox closed: from here on the actor counts as dead, and whoever sends
+///    or links is told so. Links and monitors that had arrived before are noted.
+/// 3. Links, watchers and senders that wait are told.
+/// 4. The messages that were not handled are dropped; their askers find the reason.
+fn end(cell: &CellRef, mut reason: Reason, terminates: bool) {
+    let vtable = cell.vtable;
+    if let Some(handling) = with(cell, |own| own.handling.take()) {
+        let _ = panics::drop_caught(handling);
+    }
+    if terminates {
+        // SAFETY: we are the owner, and the table is the cell's.
+        if let Err(panic) = panics::catch(|| unsafe { (vtable.terminate)(cell, &reason) }) {
+            reason = panic;
+        }
+    }
+    // SAFETY: as above.
+    if let Err(panic) = panics::catch(|| unsafe { (vtable.clear)(cell) })
+        && reason.is_normal()
+    {
+        reason = panic;
+    }
+    with(cell, |own| own.phase = Phase::Ended);
+    // SAFETY: we are the owner, and the inbox is open.
+    unsafe { cell.set_exit(reason.clone()) };
+    let mut rest = cell.shelf(|shelf| {
+        let mut rest = std::mem::take(&mut shelf.unsorted);
+        rest.append(cell.inbox.close());
+        rest
+    });
+    sort(cell, &mut rest);
+    with(cell, |own| exit::announce(cell, own, &reason));
+    cell.room.close();
+    let (more, parent, starter) = with(cell, |own| {
+        (own.more.take(), own.parent.take(), own.starter.take())
+    });
+    if let Some(starter) = starter {
+        starter.tell(Err(InitError::Failed(reason)));
+    }
+    drop(parent);
+    if let Some(mut more) = more {
+        more.pending.give_up();
+        let _ = panics::drop_caught(more);
+    }
+    drop(cell.shelf(|shelf| shelf.take_all()));
+}

@@ -1,0 +1,122 @@
+//! Getting a message into a mailbox, whatever its type and whoever sends.
+
+use crate::cell::{CellRef, Header};
+use crate::current;
+use crate::error::SendErrorKind;
+use crate::mailbox::OnFull;
+use crate::mailbox::letter::Letter;
+use crate::mailbox::room::{Attempt, Turn};
+use crate::signal::Signal;
+use std::pin::pin;
+use std::time::Instant;
+use weftwork_core::wait::{self, Reason};
+
+/// What is to be done with a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Push it: it is counted.
+    Push,
+    /// Drop it: the mailbox is one that drops.
+    Drop,
+    /// Hand it back.
+    Refuse(SendErrorKind),
+    /// There is no room, and the mailbox is one whose senders wait.
+    Wait,
+}
+
+/// Asks for room once.
+#[inline]
+pub(crate) fn try_admit(cell: &Header) -> Verdict {
+    match cell.room.try_admit() {
+        Attempt::Admitted => Verdict::Push,
+        Attempt::Closed => Verdict::Refuse(SendErrorKind::Dead),
+        Attempt::Full => full(cell),
+    }
+}
+
+#[cold]
+fn full(cell: &Header) -> Verdict {
+    match cell.on_full {
+        OnFull::Wait => Verdict::Wait,
+        OnFull::Fail => Verdict::Refuse(SendErrorKind::Full),
+        OnFull::DropNewest => Verdict::Drop,
+        OnFull::DropOldest => {
+            // One that was taken up meanwhile leaves room, too.
+            while cell.drop_oldest() {
+                match cell.room.try_admit() {
+                    Attempt::Admitted => return Verdict::Push,
+                    Attempt::Closed => return Verdict::Refuse(SendErrorKind::Dead),
+                    Attempt::Full => {}
+                }
+            }
+            // The actor has all of them in hand just now: one more than there is room for.
+            cell.room.admit();
+            Verdict::Push
+        }
+        OnFull::StopActor => {
+            cell.send(Signal::Overflow);
+            Verdict::Refuse(SendErrorKind::Full)
+        }
+    }
+}
+
+/// Asks for room, and waits for it if that is the mailbox's way.
+#[track_caller]
+#[inline]
+pub(crate) fn admit(cell: &CellRef, deadline: Option<Instant>) -> Verdict {
+    match try_admit(cell) {
+        Verdict::Wait => wait_for_room(cell, deadline),
+        verdict => verdict,
+    }
+}
+
+#[track_caller]
+#[cold]
+fn wait_for_room(cell: &CellRef, deadline: Option<Instant>) -> Verdict {
+    if is_own(cell) {
+        // It would wait for itself.
+        return Verdict::Refuse(SendErrorKind::Full);
+    }
+    let mut place = pin!(cell.room.place());
+    let turn = wait::wait_deadline(Reason::new("mailbox"), deadline, |context| {
+        cell.room.poll_admit(place.as_mut(), context)
+    });
+    match turn {
+        Ok(turn) => verdict_of(turn),
+        Err(_) => Verdict::Refuse(SendErrorKind::Timeout),
+    }
+}
+
+/// As `admit`, for a future.
+pub(crate) async fn admit_async(cell: &CellRef) -> Verdict {
+    match try_admit(cell) {
+        Verdict::Wait if is_own(cell) => Verdict::Refuse(SendErrorKind::Full),
+        Verdict::Wait => {
+            let mut place = pin!(cell.room.place());
+            let admitted =
+                std::future::poll_fn(|context| cell.room.poll_admit(place.as_mut(), context));
+            verdict_of(admitted.await)
+        }
+        verdict => verdict,
+    }
+}
+
+fn verdict_of(turn: Turn) -> Verdict {
+    match turn {
+        Turn::Admitted => Verdict::Push,
+        Turn::Closed => Verdict::Refuse(SendErrorKind::Dead),
+    }
+}
+
+fn is_own(cell: &CellRef) -> bool {
+    current::cell().is_some_and(|me| me == *cell)
+}
+
+/// Pushes a letter whose message was admitted.
+///
+/// # Errors
+/// The actor has ended meanwhile.
+#[inline]
+pub(crate) fn push(cell: &Header, letter: Letter) -> Result<(), Letter> {
+    cell.push_message(letter)
+}

@@ -1,0 +1,182 @@
+//! From arguments to a running actor.
+
+use crate::actor::{Actor, InitError};
+use crate::addr::Addr;
+use crate::cell::{CellRef, Header};
+use crate::error::StartError;
+use crate::executor::{Engine, Executor, engine};
+use crate::number;
+use crate::options::Options;
+use crate::owned::Owned;
+use crate::panics;
+use crate::reason::Reason;
+use crate::run::Runner;
+use crate::vtable::Cell;
+use std::sync::Arc;
+use weftwork_core::{host, wait};
+use weftwork_csp::oneshot;
+
+/// Who waits for the end of an `init`.
+pub(crate) struct Starter(oneshot::Sender<Result<(), InitError>>);
+
+impl Starter {
+    pub(crate) fn tell(self, made: Result<(), InitError>) {
+        // He may have stopped waiting.
+        let _ = self.0.send(made);
+    }
+}
+
+/// Starts an actor, and waits until its `init` has returned.
+///
+/// The wait parks the calling green thread or OS thread. On a worker of the executor the new actor runs its
+/// `init` at once, on the caller's stack, unless the options set a time limit.
+///
+/// # Errors
+/// There is no actor: its `init` failed, panicked, chose not to make one or took too long, or the executor
+/// takes no more tasks.
+#[track_caller]
+pub fn start<A: Actor>(
+    executor: &impl Executor,
+    args: A::Args,
+    options: Options,
+) -> Result<Addr<A>, StartError> {
+    let timeout = options.timeout;
+    let (starting, cell) = launch::<A>(engine(executor), None, args, options)?;
+    starting.wait(timeout).map(|()| Addr::of(cell))
+}
+
+/// As [`start`], for the caller that awaits.
+///
+/// Dropping the future lets the actor start nevertheless.
+///
+/// # Errors
+/// As [`start`]; the time limit of the options counts.
+pub async fn start_async<A: Actor>(
+    executor: &impl Executor,
+    args: A::Args,
+    options: Options,
+) -> Result<Addr<A>, StartError> {
+    let timeout = options.timeout;
+    let (starting, cell) = launch::<A>(engine(executor), None, args, options)?;
+    starting.wait_async(timeout).await.map(|()| Addr::of(cell))
+}
+
+/// Starts an actor for another one, whose handler calls this.
+#[track_caller]
+pub(crate) fn child<A: Actor>(
+    parent: &CellRef,
+    args: A::Args,
+    options: Options,
+) -> Result<Addr<A>, StartError> {
+    let timeout = options.timeout;
+    let engine = Arc::clone(&parent.engine);
+    let (starting, cell) = launch::<A>(engine, Some(parent), args, options)?;
+    let started = starting.wait(timeout);
+    if started.is_err() {
+        // No exit of it arrives.
+        // SAFETY: a handler of the parent calls this, so we are the owner; no reference is held.
+        unsafe { parent.owned() }.more().links.forget(cell.number);
+    }
+    started.map(|()| Addr::of(cell))
+}
+
+/// An actor that is about to run its `init`.
+struct Starting {
+    cell: CellRef,
+    made: oneshot::Receiver<Result<(), InitError>>,
+}
+
+fn launch<A: Actor>(
+    engine: Arc<dyn Engine>,
+    parent: Option<&CellRef>,
+    args: A::Args,
+    options: Options,
+) -> Result<(Starting, CellRef), StartError> {
+    panics::install();
+    let (sender, made) = oneshot::channel();
+    let mut own = Owned::new(parent.cloned(), Some(Starter(sender)));
+    let linked = parent.filter(|_| options.is_linked);
+    if let Some(parent) = linked {
+        own.more().links.linked_by(parent.clone());
+    } else {
+        // Only a linked one ends with its parent.
+        own.is_linked_child = false;
+    }
+    let mailbox = options.mailbox_parts();
+    let (name, spawner) = (options.name, Arc::clone(&engine));
+    let header = |vtable| Header::new(vtable, number::next(), mailbox, name, engine, own);
+    let cell = Cell::<A>::make(header, args);
+    if let Some(parent) = linked {
+        // SAFETY: a handler of the parent calls this, so we are the owner; no reference is held.
+        unsafe { parent.owned() }
+            .more()
+            .links
+            .linked_by(cell.clone());
+    }
+    // SAFETY: the only one for this cell.
+    let runner = unsafe { Runner::new(cell.clone()) };
+    let Some(task) = spawner.run(runner) else {
+        if let Some(parent) = linked {
+            // SAFETY: as above.
+            unsafe { parent.owned() }.more().links.forget(cell.number);
+        }
+        return Err(StartError::Refused);
+    };
+    let can_run_here = options.timeout.is_none() && wait::may_wait();
+    let raw = task.raw();
+    // It is set once: here.
+    let _ = cell.task.set(task);
+    if can_run_here {
+        host::with(|host| host.is_some_and(|host| host.run_if_next(raw)));
+    }
+    let starting = Starting {
+        cell: cell.clone(),
+        made,
+    };
+    Ok((starting, cell))
+}
+
+impl Starting {
+    #[track_caller]
+    fn wait(mut self, timeout: Option<std::time::Duration>) -> Result<(), StartError> {
+        let made = match timeout {
+            None => self
+                .made
+                .recv()
+                .map_err(|_| oneshot::RecvTimeoutError::Disconnected),
+            Some(timeout) => self.made.recv_timeout(timeout),
+        };
+        match made {
+            Ok(made) => outcome(made),
+            Err(oneshot::RecvTimeoutError::Timeout) => {
+                self.cell.pid().kill();
+                Err(StartError::Timeout)
+            }
+            Err(oneshot::RecvTimeoutError::Disconnected) => {
+                let reason = self.cell.exit_reason();
+                Err(StartError::Failed(reason.unwrap_or(Reason::Killed)))
+            }
+        }
+    }
+
+    async fn wait_async(mut self, timeout: Option<std::time::Duration>) -> Result<(), StartError> {
+        match crate::within::within(timeout, &mut self.made).await {
+            Some(Ok(made)) => outcome(made),
+            Some(Err(_)) => {
+                let reason = self.cell.exit_reason();
+                Err(StartError::Failed(reason.unwrap_or(Reason::Killed)))
+            }
+            None => {
+                self.cell.pid().kill();
+                Err(StartError::Timeout)
+            }
+        }
+    }
+}
+
+fn outcome(made: Result<(), InitError>) -> Result<(), StartError> {
+    made.map_err(|error| match error {
+        InitError::Ignore => StartError::Ignored,
+        InitError::Failed(reason) => StartError::Failed(reason),
+    })
+}

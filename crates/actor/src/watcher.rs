@@ -1,0 +1,123 @@
+//! Watching for an end from outside of actors.
+
+use crate::number;
+use crate::pid::Pid;
+use crate::reason::Reason;
+use crate::signal::{Observer, Signal};
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use weftwork_core::wait::TimedOut;
+use weftwork_csp::oneshot;
+
+/// A monitor in the hand of a thread, a green thread or a future. Made by [`Pid::watch`].
+///
+/// It is a future, too: ready with the reason when the actor has ended. Dropping it calls the monitor off.
+pub struct Watcher {
+    pid: Pid,
+    reference: u64,
+    end: oneshot::Receiver<Reason>,
+    reason: Option<Reason>,
+}
+
+impl Watcher {
+    pub(crate) fn new(pid: &Pid) -> Self {
+        let (sender, end) = oneshot::channel();
+        let reference = number::next();
+        let is_there = pid.cell().is_some_and(|cell| {
+            cell.send(Signal::Monitor {
+                reference,
+                watcher: Observer::Outside(sender),
+            })
+        });
+        Watcher {
+            pid: pid.clone(),
+            reference,
+            end,
+            reason: (!is_there).then_some(Reason::NoProc),
+        }
+    }
+
+    /// Whom it watches.
+    #[must_use]
+    pub fn pid(&self) -> &Pid {
+        &self.pid
+    }
+
+    /// Waits until the actor has ended, and says why; [`Reason::NoProc`] if it had before the watch began.
+    #[track_caller]
+    pub fn wait_down(mut self) -> Reason {
+        match self.reason.take() {
+            Some(reason) => reason,
+            None => self.receive(None).unwrap_or(Reason::Killed),
+        }
+    }
+
+    /// As [`wait_down`](Self::wait_down), for so long at most. It may be called again.
+    ///
+    /// # Errors
+    /// The time was over first.
+    #[track_caller]
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Reason, TimedOut> {
+        if let Some(reason) = &self.reason {
+            return Ok(reason.clone());
+        }
+        let reason = self.receive(Some(timeout))?;
+        self.reason = Some(reason.clone());
+        Ok(reason)
+    }
+
+    #[track_caller]
+    fn receive(&mut self, timeout: Option<Duration>) -> Result<Reason, TimedOut> {
+        let got = match timeout {
+            Some(timeout) => self.end.recv_timeout(timeout),
+            None => self.end.recv_timeout(Duration::MAX),
+        };
+        match got {
+            Ok(reason) => Ok(reason),
+            Err(oneshot::RecvTimeoutError::Timeout) => Err(TimedOut),
+            // Its cell was dropped without an end: there is no such actor.
+            Err(oneshot::RecvTimeoutError::Disconnected) => Ok(self.ended()),
+        }
+    }
+
+    fn ended(&self) -> Reason {
+        self.pid.exit_reason().unwrap_or(Reason::NoProc)
+    }
+}
+
+impl Future for Watcher {
+    type Output = Reason;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Reason> {
+        if let Some(reason) = &self.reason {
+            return Poll::Ready(reason.clone());
+        }
+        let polled = Pin::new(&mut self.end).poll(context);
+        polled.map(|got| {
+            let reason = got.unwrap_or_else(|_| self.ended());
+            self.reason = Some(reason.clone());
+            reason
+        })
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        if self.reason.is_none()
+            && let Some(cell) = self.pid.cell()
+        {
+            let reference = self.reference;
+            cell.send(Signal::Demonitor { reference });
+        }
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher")
+            .field("pid", &self.pid)
+            .finish_non_exhaustive()
+    }
+}
