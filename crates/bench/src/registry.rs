@@ -134,7 +134,7 @@ impl Bench {
             Bench::StmLongReader => "one transaction of 50,000 reads against a hot writer",
             Bench::StmWake => "set a variable and wake its waiter, one of 1000",
             Bench::StmMap => "one operation on a map of 100,000 keys, 10 % of them writes",
-            Bench::StmMemory => "nothing: bytes per variable, bytes not yet freed",
+            Bench::StmMemory => "nothing: bytes per variable, values not yet dropped",
             Bench::Skynet => "one leaf of a tree of tasks of fan-out 10",
             Bench::CpuFib => "one fork: fib(n-1) spawned, fib(n-2) inline, join",
             Bench::Timer => "CPU time of one timer of n sleepers over 0..1 s; lateness",

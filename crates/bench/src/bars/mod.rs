@@ -49,8 +49,8 @@ pub(crate) enum Metric {
     WrongWakes,
     /// Memory of one variable, with its value.
     BytesPerVar,
-    /// The most memory that was no longer used and not yet free.
-    BacklogKib,
+    /// The most values that were replaced and not dropped yet.
+    Backlog,
 }
 
 impl Metric {
@@ -69,7 +69,7 @@ impl Metric {
             Metric::StarvedPct => &["starved_pct"],
             Metric::WrongWakes => &["wrong_wakes"],
             Metric::BytesPerVar => &["bytes_per_var"],
-            Metric::BacklogKib => &["backlog_kib"],
+            Metric::Backlog => &["backlog"],
         }
     }
 
@@ -88,7 +88,7 @@ impl Metric {
             Metric::StarvedPct => "starved, %",
             Metric::WrongWakes => "wrong wake-ups",
             Metric::BytesPerVar => "bytes per variable",
-            Metric::BacklogKib => "backlog, KiB",
+            Metric::Backlog => "values replaced and not dropped",
         }
     }
 }

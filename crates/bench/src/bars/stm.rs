@@ -19,10 +19,12 @@ const AUDITS: Grid = Grid::new(Bench::StmBank, &[2]).audits(&[1]);
 const HOT: Grid = Grid::new(Bench::StmHot, &[2]);
 const LONG_READER: Grid = Grid::new(Bench::StmLongReader, &[2]);
 const WAKE: Grid = Grid::new(Bench::StmWake, &[1, 2]);
+const MAP: Grid = Grid::new(Bench::StmMap, &[2]);
 const MEMORY: Grid = Grid::new(Bench::StmMemory, &[1]);
 
 const GREEN: &str = "weftwork";
 const THREADS: &str = "weftwork-threads";
+const TOKIO: &str = "weftwork-tokio";
 
 /// A tenth of a second: a transaction that loses is served in turn after a bounded number of
 /// attempts, and what takes longer than those is the kernel that runs something else.
@@ -31,8 +33,8 @@ const WORST: Limit = Limit::Fixed(100_000.0);
 /// What is handed out for a variable besides the eight bytes of its value, and those.
 const BYTES_PER_VAR: Limit = Limit::Fixed(64.0 + 8.0);
 
-/// What waits to be freed does not grow with the number of transactions.
-const BACKLOG: Limit = Limit::Fixed(1024.0);
+/// What waits to be dropped does not grow with the number of transactions.
+const BACKLOG: Limit = Limit::Fixed(1000.0);
 
 /// Makes the promise for green threads and for threads of the operating system.
 const fn both(bar: Bar) -> [Bar; 2] {
@@ -62,6 +64,12 @@ pub(super) const BARS: &[[Bar; 2]] = &[
         Bar::time(WAKE, Limit::TimesLeast(2.0, &["std"])).of(THREADS),
     ],
     both(Bar::new(WAKE, Metric::WrongWakes, Limit::Fixed(0.0))),
+    // The same where the waiter is a future.
+    [
+        Bar::time(WAKE, Limit::TimesLeast(2.0, &["tokio"])).of(TOKIO),
+        Bar::new(WAKE, Metric::WrongWakes, Limit::Fixed(0.0)).of(TOKIO),
+    ],
+    both(Bar::time(MAP, Limit::TimesLeast(2.0, &["sharded-locks"]))),
     both(Bar::new(MEMORY, Metric::BytesPerVar, BYTES_PER_VAR)),
-    both(Bar::new(MEMORY, Metric::BacklogKib, BACKLOG)),
+    both(Bar::new(MEMORY, Metric::Backlog, BACKLOG)),
 ];

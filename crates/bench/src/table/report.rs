@@ -34,7 +34,7 @@ const FIGURES: &[(&str, &str)] = &[
     ("writer_ns_per_op", "writer ns"),
     ("wrong_wakes", "wrong wake-ups"),
     ("bytes_per_var", "bytes per variable"),
-    ("backlog_kib", "backlog KiB"),
+    ("backlog", "not yet dropped"),
     ("wakeups_per_s", "wake-ups/s"),
     ("cpu_us_per_s", "CPU µs/s"),
 ];

@@ -1,4 +1,4 @@
-//! What variables cost in memory, and how much of what was replaced is not freed yet.
+//! What variables cost in memory, and how many of the values that were replaced are not dropped yet.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) fn memory<P: Place, N: Numbers>(run: &Run) -> Measurement {
     let measurement = Measurement::untimed(n).with("bytes_per_var", bytes_per_var);
     match backlog {
         None => measurement,
-        Some(backlog) => measurement.with("backlog_kib", backlog as f64 / 1024.0),
+        Some(backlog) => measurement.with("backlog", backlog as f64),
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) trait Numbers: Send + Sync + 'static {
         self.sum()
     }
 
-    /// Returns how many bytes were replaced but could not be freed yet, where that is known.
+    /// Returns how many values were replaced and are not dropped yet, where that is known.
     fn backlog() -> Option<u64> {
         None
     }
@@ -126,8 +126,33 @@ impl Random {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
+
     use super::*;
     use crate::peers::threads::OsThreads;
+    use crate::weft::TVar;
+
+    fn moves_and_counts<N: Numbers>() {
+        let numbers = N::new(vec![1, 0, 5]);
+        numbers.transfer(0, 1);
+        assert_eq!([0, 1, 2].map(|index| numbers.read(index)), [0, 1, 5]);
+        numbers.transfer(0, 2);
+        assert_eq!(numbers.read(0), 0, "what is not there is not taken");
+        numbers.transfer(2, 0);
+        numbers.add_one(1);
+        assert_eq!([0, 1, 2].map(|index| numbers.read(index)), [1, 2, 4]);
+        assert_eq!((numbers.sum(), numbers.audit()), (7, 7));
+    }
+
+    #[test]
+    fn every_peer_moves_and_counts_alike() {
+        moves_and_counts::<Vec<TVar<u64>>>();
+        moves_and_counts::<Vec<stm::TVar<u64>>>();
+        moves_and_counts::<Vec<fast_stm::TVar<u64>>>();
+        moves_and_counts::<Vec<async_stm::TVar<u64>>>();
+        moves_and_counts::<Vec<Mutex<u64>>>();
+        moves_and_counts::<Mutex<Vec<u64>>>();
+    }
 
     #[test]
     fn a_pair_at_random_is_never_one_number_twice_and_reaches_all() {

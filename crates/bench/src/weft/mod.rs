@@ -23,7 +23,7 @@ pub(crate) use weftwork_sched::{
     yield_now,
 };
 
-pub(crate) use weftwork_stm::{TVar, atomically, snapshot};
+pub(crate) use weftwork_stm::{TMap, TVar, atomically, atomically_async, snapshot, stats};
 pub(crate) use weftwork_sync::Mutex;
 
 use crate::cli::Run;

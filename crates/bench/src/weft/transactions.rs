@@ -1,14 +1,16 @@
 //! Our transactions: of green threads (`weftwork`) and of threads of the operating system without a
-//! runtime (`weftwork-threads`); where all is only read, also by snapshots (`weftwork-snapshot`).
-//! Beside them, a wake-up of green threads without a transaction (`weftwork-park`).
+//! runtime (`weftwork-threads`); where all is only read, also by snapshots (`weftwork-snapshot`);
+//! where there is something to wait for, also awaited by tasks on tokio (`weftwork-tokio`). Beside
+//! them, a wake-up of green threads without a transaction (`weftwork-park`).
 
 use super::green::GreenThreads;
-use super::{TVar, Thread, atomically, current, park, snapshot};
+use super::{TMap, TVar, Thread, atomically, atomically_async, current, park, snapshot, stats};
 use crate::peers::threads::OsThreads;
 use crate::registry::{Bench, Entry};
 use crate::transactions::contention::long_reader;
+use crate::transactions::map::{Map, map};
 use crate::transactions::numbers::read;
-use crate::transactions::wake::{Bell, Parked, Unpark, wake};
+use crate::transactions::wake::{AsyncBell, Bell, Parked, Unpark, wake, wake_on_tokio};
 use crate::transactions::{Numbers, entries};
 
 pub(crate) const GREEN: &[Entry] = &entries::<GreenThreads, Vec<TVar<u64>>>("weftwork");
@@ -32,10 +34,21 @@ pub(crate) const MORE: &[Entry] = &[
         "weftwork-threads",
         wake::<OsThreads, TVar<u64>>,
     ),
+    Entry::measure(Bench::StmWake, "weftwork-tokio", wake_on_tokio::<TVar<u64>>),
     Entry::measure(
         Bench::StmWake,
         "weftwork-park",
         wake::<GreenThreads, Parked<Thread>>,
+    ),
+    Entry::measure(
+        Bench::StmMap,
+        "weftwork",
+        map::<GreenThreads, TMap<u64, u64>>,
+    ),
+    Entry::measure(
+        Bench::StmMap,
+        "weftwork-threads",
+        map::<OsThreads, TMap<u64, u64>>,
     ),
 ];
 
@@ -76,6 +89,10 @@ impl Numbers for Vec<TVar<u64>> {
 
     fn audit(&self) -> u64 {
         snapshot(|moment| self.iter().map(|number| number.view(moment)).sum())
+    }
+
+    fn backlog() -> Option<u64> {
+        Some(stats().backlog.nodes as u64)
     }
 }
 
@@ -118,6 +135,46 @@ impl Bell for TVar<u64> {
             looked();
             tx.check(*self.get(tx)? >= round)
         });
+    }
+}
+
+impl AsyncBell for TVar<u64> {
+    fn new() -> Self {
+        TVar::new(0)
+    }
+
+    async fn ring(&self, round: u64) {
+        atomically_async(|tx| self.set(tx, round)).await;
+    }
+
+    async fn wait(&self, round: u64, looked: impl Fn() + Send + Sync) {
+        atomically_async(|tx| {
+            looked();
+            tx.check(*self.get(tx)? >= round)
+        })
+        .await;
+    }
+}
+
+impl Map for TMap<u64, u64> {
+    fn new() -> Self {
+        TMap::new()
+    }
+
+    fn get(&self, key: u64) -> Option<u64> {
+        atomically(|tx| Ok(TMap::get(self, tx, &key)?.copied()))
+    }
+
+    fn insert(&self, key: u64, value: u64) -> Option<u64> {
+        atomically(|tx| TMap::insert(self, tx, key, value))
+    }
+
+    fn remove(&self, key: u64) -> Option<u64> {
+        atomically(|tx| TMap::remove(self, tx, &key))
+    }
+
+    fn len(&self) -> u64 {
+        atomically(|tx| TMap::len(self, tx)) as u64
     }
 }
 
