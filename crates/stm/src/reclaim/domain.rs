@@ -4,9 +4,10 @@
 //! not held up by each other's pins.
 
 use super::epoch::Epochs;
-use super::limbo::{Retired, is_ripe};
+use super::limbo::{Limbo, Retired};
 use super::pool::{self, Depot};
 use super::{Backlog, const_unless_modelled};
+use std::mem;
 use weftwork_core::sync::Mutex;
 use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,20 +27,19 @@ impl Domain {
                 depot: Depot::new(),
                 orphans: Orphans {
                     len: AtomicUsize::new(0),
-                    nodes: Mutex::new(Vec::new()),
+                    limbos: Mutex::new(Vec::new()),
                 },
             }
         }
     }
 
     /// Takes over what a thread that dies has retired.
-    pub(super) fn adopt(&self, nodes: impl Iterator<Item = (u64, Retired)>) {
-        let mut nodes = nodes.peekable();
-        if nodes.peek().is_some() {
-            let mut orphans = self.orphans.nodes.lock();
-            orphans.extend(nodes);
-            // Relaxed: a hint; the list is under the lock.
-            self.orphans.len.store(orphans.len(), Ordering::Relaxed);
+    pub(super) fn adopt(&self, limbo: Limbo) {
+        if limbo.len() > 0 {
+            let mut orphans = self.orphans.limbos.lock();
+            // Relaxed: a hint; the limbos are under the lock.
+            self.orphans.len.fetch_add(limbo.len(), Ordering::Relaxed);
+            orphans.push(limbo);
         }
     }
 
@@ -52,7 +52,7 @@ impl Domain {
 
     /// Moves what dead threads have left, and nobody can hold in the epoch `now`, to `ready`.
     pub(super) fn take_orphans(&self, now: u64, ready: &mut Vec<Retired>) {
-        let mut orphans = self.orphans.nodes.lock();
+        let mut orphans = self.orphans.limbos.lock();
         #[cfg(weftwork_canary)]
         let now = if weftwork_core::canary::is(weftwork_core::canary::Step::Of("reclaim: orphans"))
         {
@@ -60,13 +60,15 @@ impl Domain {
         } else {
             now
         };
-        let ripe = orphans.extract_if(.., |(epoch, _)| is_ripe(*epoch, now));
-        ready.extend(ripe.map(|(_, node)| node));
-        if orphans.is_empty() {
-            *orphans = Vec::new();
-        }
+        let before = ready.len();
+        orphans.retain_mut(|limbo| {
+            ready.extend(std::iter::from_fn(|| limbo.pop(now)));
+            limbo.len() > 0
+        });
         // Relaxed: a hint, as in `adopt`.
-        self.orphans.len.store(orphans.len(), Ordering::Relaxed);
+        self.orphans
+            .len
+            .fetch_sub(ready.len() - before, Ordering::Relaxed);
     }
 
     /// Counts what waits.
@@ -83,12 +85,12 @@ impl Domain {
     }
 }
 
-/// Retired nodes of threads that have ended, each with its retirer's epoch.
+/// The limbos of threads that have ended.
 #[derive(Debug)]
 struct Orphans {
-    /// Their number, for a look without the lock.
+    /// The number of nodes in them, for a look without the lock.
     len: AtomicUsize,
-    nodes: Mutex<Vec<(u64, Retired)>>,
+    limbos: Mutex<Vec<Limbo>>,
 }
 
 impl Drop for Domain {
@@ -97,7 +99,11 @@ impl Drop for Domain {
             return;
         }
         // Nobody takes part any more, so nobody holds a node.
-        for (_, node) in std::mem::take(&mut *self.orphans.nodes.lock()) {
+        let mut orphans = mem::take(&mut *self.orphans.limbos.lock());
+        let nodes = orphans
+            .iter_mut()
+            .flat_map(|limbo| std::iter::from_fn(|| limbo.pop(u64::MAX)));
+        for node in nodes {
             // SAFETY: the promise of whoever retired it, which is not called for a second time.
             let layout = unsafe { (node.reclaim)(node.ptr) };
             if !pool::is_pooled(layout) {

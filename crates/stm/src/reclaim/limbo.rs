@@ -88,21 +88,11 @@ impl Limbo {
         }
         node
     }
-
-    /// Takes all nodes out, each with its epoch.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = (u64, Retired)> {
-        let mut runs = std::mem::take(&mut self.runs);
-        runs.push_back((self.open.0, std::mem::take(&mut self.open.1)));
-        let epochs = runs
-            .into_iter()
-            .flat_map(|(epoch, n)| std::iter::repeat_n(epoch, n));
-        epochs.zip(std::mem::take(&mut self.nodes))
-    }
 }
 
 /// Whether what was retired in `epoch` may be reclaimed in the epoch `now`.
 #[inline]
-pub(super) fn is_ripe(epoch: u64, now: u64) -> bool {
+fn is_ripe(epoch: u64, now: u64) -> bool {
     #[cfg(weftwork_canary)]
     if weftwork_core::canary::is(weftwork_core::canary::Step::Of("reclaim: grace")) {
         return epoch + GRACE - 1 <= now;
@@ -145,22 +135,6 @@ mod tests {
         assert_eq!(pop(&mut limbo, 9), None);
         assert_eq!(pop(&mut limbo, 10), Some(5));
         assert_eq!((pop(&mut limbo, 99), limbo.len()), (None, 0));
-    }
-
-    #[test]
-    fn a_drained_limbo_has_told_every_epoch_and_can_be_used_again() {
-        let mut limbo = Limbo::new();
-        for (epoch, n) in [(2, 1), (3, 2), (3, 3)] {
-            limbo.push(epoch, node(n));
-        }
-        let all: Vec<_> = limbo
-            .drain()
-            .map(|(e, n)| (e, n.ptr.addr().get()))
-            .collect();
-        assert_eq!(all, [(2, 1), (3, 2), (3, 3)]);
-        assert_eq!(pop(&mut limbo, 99), None);
-        limbo.push(3, node(4));
-        assert_eq!(pop(&mut limbo, 6), Some(4));
     }
 
     #[test]

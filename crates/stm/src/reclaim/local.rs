@@ -17,6 +17,7 @@ use std::alloc::Layout;
 use std::any::Any;
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use weftwork_core::sync::cell::UnsafeCell;
@@ -32,6 +33,10 @@ const RETIREMENT: isize = 2;
 /// How many nodes are much, and how many refused advances are borne before giving way.
 const MUCH: usize = 4096;
 const PATIENCE: u32 = 16;
+
+/// Nodes that the end of a pin reclaims at most: after a long stall many are ripe at once, and whoever
+/// comes by is not to pay for all of them. Many times what the credit allows to be retired meanwhile.
+const BURST: usize = 1024;
 
 /// How often [`Local::flush`] tries to advance: what is retired is ripe after so many.
 const ADVANCES: u64 = super::epoch::GRACE;
@@ -134,29 +139,57 @@ impl Local {
         }
     }
 
+    /// Ends a pin.
+    ///
+    /// # Safety
+    ///
+    /// `this` is alive and was pinned by the calling thread. It may be gone afterwards.
     #[inline]
-    fn unpin(&self) {
-        let pins = self.pins.get() - 1;
-        self.pins.set(pins);
-        if pins == 0 {
-            self.record().retract();
-            let credit = self.credit.get() - 1;
-            self.credit.set(credit);
-            if credit <= 0 {
-                self.settle();
-            }
+    unsafe fn unpin(this: NonNull<Self>) {
+        // SAFETY: the caller's promise. The reference ends before the participant may.
+        let is_spent = unsafe { this.as_ref() }.is_spent_by_unpin();
+        if is_spent {
+            // SAFETY: the same promise; it is not pinned any more.
+            unsafe { Self::settle(this) };
         }
     }
 
-    /// Collects, when the credit is spent.
+    /// Counts one pin less, and says whether it was the outermost and the credit is spent.
+    #[inline]
+    fn is_spent_by_unpin(&self) -> bool {
+        let pins = self.pins.get() - 1;
+        self.pins.set(pins);
+        if pins != 0 {
+            return false;
+        }
+        self.record().retract();
+        let credit = self.credit.get() - 1;
+        self.credit.set(credit);
+        credit <= 0
+    }
+
+    /// Collects, when the credit is spent, and ends a late participant.
+    ///
+    /// # Safety
+    ///
+    /// `this` is alive, not pinned, and not used any more afterwards, if it is late.
     #[cold]
-    fn settle(&self) {
-        // A late participant ends here, after a panic of a `reclaim`, too; but not within a collection,
-        // which goes on below us.
-        let _end = (self.is_late && !self.is_collecting.get()).then(|| {
-            // SAFETY: it is not pinned, and `unpin`, its last use, does nothing after this.
-            unsafe { super::thread::EndOfLate::new(NonNull::from(self)) }
-        });
+    unsafe fn settle(this: NonNull<Self>) {
+        // SAFETY: the caller's promise.
+        let is_end = unsafe { this.as_ref() }.is_late_and_done();
+        // It ends after a panic of a `reclaim`, too. SAFETY: the caller's promise.
+        let _end = is_end.then(|| unsafe { super::thread::EndOfLate::new(this) });
+        // SAFETY: the caller's promise, and `_end` is dropped after this.
+        unsafe { this.as_ref() }.step();
+    }
+
+    /// Whether it is late, and no collection, which would go on with it, is running below us.
+    fn is_late_and_done(&self) -> bool {
+        self.is_late && !self.is_collecting.get()
+    }
+
+    /// Tries to begin an epoch, and reclaims a part of what is ripe.
+    fn step(&self) {
         if !self.is_late {
             let looks = isize::try_from(self.domain().epochs.len()).unwrap_or(isize::MAX / LOOK);
             self.credit.set(CREDIT.max(looks.saturating_mul(LOOK)));
@@ -166,7 +199,7 @@ impl Local {
             if !self.domain().epochs.try_advance() {
                 self.give_way();
             }
-            self.collect();
+            self.collect(BURST);
         }
     }
 
@@ -193,7 +226,7 @@ impl Local {
                     break;
                 }
             }
-            self.collect();
+            self.collect(usize::MAX);
         }
     }
 
@@ -203,8 +236,8 @@ impl Local {
         !self.is_collecting.get() && !std::thread::panicking()
     }
 
-    /// Reclaims what is ripe.
-    fn collect(&self) {
+    /// Reclaims what is ripe, up to `most` nodes.
+    fn collect(&self, mut most: usize) {
         debug_assert!(!self.is_pinned() && !self.is_collecting.get());
         let now = self.domain().epochs.now();
         if self.domain().has_orphans() {
@@ -214,7 +247,8 @@ impl Local {
         }
         self.is_collecting.set(true);
         // A panic takes one node with it; the loop goes on with the next.
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.reclaim_ripe(now))) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.reclaim_ripe(now, &mut most)))
+        {
             panicked(panic);
         }
         self.is_collecting.set(false);
@@ -225,8 +259,11 @@ impl Local {
     }
 
     /// Reclaims one ripe node after the other.
-    fn reclaim_ripe(&self, now: u64) {
-        while let Some(node) = self.next_ripe(now) {
+    fn reclaim_ripe(&self, now: u64, most: &mut usize) {
+        while *most > 0
+            && let Some(node) = self.next_ripe(now)
+        {
+            *most -= 1;
             // SAFETY: the promise of whoever retired it; it was unlinked before the epoch that its
             // mark names had ended twice, so nobody holds it (invariant 2), and it is out of every
             // list, so this is the only call.
@@ -292,20 +329,22 @@ impl Drop for Local {
         if self.is_pinned() {
             // A pin was forgotten. What it protects may be used for ever: nothing is given away, and
             // the record stays pinned.
-            std::mem::forget(self._domain.take());
+            mem::forget(self._domain.take());
             return;
         }
         self.record().count(0);
         self.limbo.with_mut(|limbo| {
-            // SAFETY: nobody else borrows it (head of the file); `adopt` only moves what is in it.
-            let nodes = unsafe { &mut *limbo }.drain();
-            self.domain().adopt(nodes);
+            // SAFETY: nobody else borrows it (head of the file).
+            let limbo = mem::replace(unsafe { &mut *limbo }, Limbo::new());
+            self.domain().adopt(limbo);
         });
         self.ready.with_mut(|ready| {
-            // SAFETY: as above.
-            let nodes = unsafe { &mut *ready }.drain(..);
-            // They are ripe, and stay so in every epoch.
-            self.domain().adopt(nodes.map(|node| (0, node)));
+            let mut limbo = Limbo::new();
+            // SAFETY: as above. They are ripe, and stay so in every epoch.
+            unsafe { &mut *ready }
+                .drain(..)
+                .for_each(|node| limbo.push(0, node));
+            self.domain().adopt(limbo);
         });
         // SAFETY: as above.
         self.pool
@@ -335,7 +374,7 @@ pub(super) fn panicked(payload: Box<dyn Any + Send>) {
     if let Ok(Some(later)) = kept {
         // A payload's drop is user code, and may panic, too; that one has no successor.
         if let Err(last) = catch_unwind(AssertUnwindSafe(|| drop(later))) {
-            std::mem::forget(last);
+            mem::forget(last);
         }
     }
 }
@@ -390,7 +429,8 @@ impl Drop for Pin {
     #[inline]
     fn drop(&mut self) {
         if !super::is_failed_model() {
-            self.local().unpin();
+            // SAFETY: a participant does not end before its pins, and this one is given up.
+            unsafe { Local::unpin(self.local) };
         }
     }
 }

@@ -141,10 +141,15 @@ impl EndOfLate {
 
 impl Drop for EndOfLate {
     fn drop(&mut self) {
-        if ptr::eq(place::get(), self.0.as_ptr()) {
+        let kept = place::get();
+        if ptr::eq(kept, self.0.as_ptr()) {
             place::set(ptr::null());
+            // As it came from the box; the other may have been a shared reference in between.
+            end(kept);
+        } else {
+            // Under loom a thread-local that is gone keeps nothing.
+            end(self.0.as_ptr());
         }
-        end(self.0.as_ptr());
     }
 }
 
