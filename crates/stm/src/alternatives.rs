@@ -58,7 +58,7 @@ impl Tx {
     /// assert_eq!(taken, None);
     /// ```
     pub fn optionally<R>(&self, branch: impl FnOnce(&Tx) -> Stm<R>) -> Stm<Option<R>> {
-        if !matches!(self.fate.get(), Fate::Running) {
+        if self.fate.get() != Fate::Running {
             return Err(self.stop(self.fate.get()));
         }
         let savepoint = self.log.savepoint();
@@ -68,7 +68,7 @@ impl Tx {
                 self.log.keep(savepoint);
                 Ok(Some(result))
             }
-            (_, Fate::Retry(_)) => {
+            (_, Fate::Retry) => {
                 self.log.roll_back(savepoint);
                 self.fate.set(Fate::Running);
                 Ok(None)

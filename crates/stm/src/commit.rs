@@ -32,20 +32,18 @@ use weftwork_core::wait;
 /// How often a committer looks at a lock of another's before it gives up its own.
 const SPINS: usize = sized(128, 1);
 
-/// Addresses of variables whose waiters are to be woken.
-pub(crate) type Wakes = Vec<usize>;
-
-/// Commits the attempt: all of it becomes visible, or nothing.
-#[inline]
-pub(crate) fn commit(tx: &Tx) -> Result<Wakes, Cause> {
-    if tx.log.is_read_only() {
-        // All was in the variables together at `tx.time`.
-        return Ok(Wakes::new());
-    }
+/// Commits an attempt that has written something: all of it becomes visible, or nothing.
+///
+/// One that has only read need not come here: all was in the variables together at `tx.time`.
+pub(crate) fn commit(tx: &Tx) -> Result<(), Cause> {
     let has_commutes = tx.log.is_rich.get() && !tx.log.commutes.borrow().is_empty();
     tx.log.with_writes(|writes| {
         if has_commutes {
             add_entries(tx, writes);
+        }
+        if writes.entries.is_empty() {
+            // All that was written was rolled back.
+            return Ok(());
         }
         lock_all(&mut writes.entries, tx.is_serial)?;
         let tick = domain().clock.tick();
@@ -60,7 +58,16 @@ pub(crate) fn commit(tx: &Tx) -> Result<Wakes, Cause> {
         if has_commutes {
             apply_commutes(tx, writes);
         }
-        Ok(publish_all(&mut writes.entries, tick.now, &tx.pin))
+        while let Some(entry) = writes.entries.pop() {
+            let (Some(fresh), Some(found)) = (entry.fresh, entry.found) else {
+                unreachable!("every entry was locked and has a value");
+            };
+            if entry.var.replace(&tx.pin, found, fresh, tick.now) {
+                note_waiters(tx, entry.var);
+            }
+        }
+        writes.end_commit();
+        Ok(())
     })
 }
 
@@ -139,24 +146,18 @@ fn unlock_all(entries: &[Entry]) {
     }
 }
 
-#[inline]
-fn publish_all(entries: &mut Vec<Entry>, now: u64, pin: &Pin) -> Wakes {
-    let mut wakes = Wakes::new();
-    for entry in entries.drain(..) {
-        let (Some(fresh), Some(found)) = (entry.fresh, entry.found) else {
-            unreachable!("every entry was locked and has a value");
-        };
-        if entry.var.replace(pin, found, fresh, now) {
-            wakes.push(entry.var.address());
-        }
-    }
-    wakes
+#[cold]
+fn note_waiters(tx: &Tx, var: VarRef) {
+    let mut wakes = tx.log.wakes.take();
+    wakes.push(var.address());
+    tx.log.wakes.set(wakes);
 }
 
-/// Wakes who waits for one of the variables.
-pub(crate) fn wake(wakes: Wakes) {
+/// Wakes who waits for one of the variables at these addresses.
+#[cold]
+pub(crate) fn wake(wakes: &[usize]) {
     let mut woken = 0;
-    for address in wakes {
+    for &address in wakes {
         woken += domain().table.wake(address);
     }
     stats::shared().add(Count::Wake, woken as u64);
@@ -217,6 +218,6 @@ fn lock_for_store(var: VarRef) -> Word {
 
 fn finish_store(pin: &Pin, var: VarRef, fresh: Fresh, found: Word, now: u64) {
     if var.replace(pin, found, fresh, now) {
-        wake(vec![var.address()]);
+        wake(&[var.address()]);
     }
 }

@@ -10,12 +10,25 @@ use std::cell::Cell;
 use std::panic::Location;
 use weftwork_core::wait::{self, Forbidden};
 
-/// What runs, and where it begins.
+/// What runs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Running {
-    pub(crate) what: &'static str,
-    pub(crate) location: &'static Location<'static>,
+pub(crate) enum Kind {
+    Transaction,
+    Snapshot,
 }
+
+impl Kind {
+    #[inline]
+    fn as_str(self) -> &'static str {
+        match self {
+            Kind::Transaction => "transaction",
+            Kind::Snapshot => "snapshot",
+        }
+    }
+}
+
+/// Where something runs.
+type Place = &'static Location<'static>;
 
 /// Forbids another transaction to begin on this thread, and any wait, until it is dropped.
 pub(crate) struct Entered {
@@ -26,13 +39,13 @@ impl Entered {
     /// # Panics
     /// A transaction is running on this thread.
     #[inline]
-    pub(crate) fn enter(running: Running) -> Entered {
+    pub(crate) fn enter(kind: Kind, location: Place) -> Entered {
         if let Some(outer) = local::running() {
-            nested(running, outer);
+            nested(kind, location, outer);
         }
-        local::set_running(Some(running));
+        local::set_running(Some(location));
         Entered {
-            _forbidden: wait::forbid(running.what, running.location),
+            _forbidden: wait::forbid(kind.as_str(), location),
         }
     }
 }
@@ -45,10 +58,10 @@ impl Drop for Entered {
 }
 
 #[cold]
-fn nested(inner: Running, outer: Running) -> ! {
+fn nested(kind: Kind, location: Place, outer: Place) -> ! {
     panic!(
-        "the {} at {} begins inside the {} at {}: pass its `Tx` on instead",
-        inner.what, inner.location, outer.what, outer.location
+        "the {} at {location} begins inside the transaction or snapshot at {outer}: pass that one on instead",
+        kind.as_str()
     );
 }
 
@@ -90,10 +103,10 @@ pub(crate) fn give_back(log: Box<Log>) {
 
 #[cfg(not(weftwork_loom))]
 mod local {
-    use super::{Cell, Log, Running};
+    use super::{Cell, Log, Place};
 
     struct Local {
-        running: Cell<Option<Running>>,
+        running: Cell<Option<Place>>,
         is_committing: Cell<bool>,
     }
 
@@ -105,12 +118,12 @@ mod local {
     }
 
     #[inline]
-    pub(super) fn running() -> Option<Running> {
+    pub(super) fn running() -> Option<Place> {
         LOCAL.with(|local| local.running.get())
     }
 
     #[inline]
-    pub(super) fn set_running(running: Option<Running>) {
+    pub(super) fn set_running(running: Option<Place>) {
         LOCAL.with(|local| local.running.set(running));
     }
 
@@ -138,13 +151,13 @@ mod local {
 /// A model's threads are not std's: they share one of those. Nothing is kept.
 #[cfg(weftwork_loom)]
 mod local {
-    use super::{Log, Running};
+    use super::{Log, Place};
 
-    pub(super) fn running() -> Option<Running> {
+    pub(super) fn running() -> Option<Place> {
         None
     }
 
-    pub(super) fn set_running(_: Option<Running>) {}
+    pub(super) fn set_running(_: Option<Place>) {}
 
     pub(super) fn is_committing() -> bool {
         false

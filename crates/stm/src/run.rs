@@ -6,14 +6,14 @@
 //! After [`PATIENCE`] conflicts the transaction queues up for the serial turn, in which it cannot run into
 //! anybody. So every transaction whose body ends commits, or waits for a change that it asked for.
 
-use crate::commit::{self, Wakes};
-use crate::current::{self, Entered, Running};
+use crate::commit;
+use crate::current::{self, Entered, Kind};
 use crate::domain::domain;
 use crate::error::{Stm, TxError, TxFailed};
 use crate::log::{Hook, Log};
-use crate::reclaim;
+use crate::reclaim::{self, Pin};
 use crate::serial::{Outside, Place, Turn};
-use crate::stats::{Conflicts, Count, Counters};
+use crate::stats::{self, Conflicts, Count, Counters};
 use crate::storm::{self, Storm};
 use crate::tx::{Cause, Fate, Tx};
 use crate::waiting::{Registration, Source};
@@ -107,7 +107,7 @@ pub(crate) enum Step<R, E> {
 }
 
 enum Outcome<R, E> {
-    Commit(R),
+    Commit(R, Count),
     Abort(E),
     Conflict(Cause),
     Retry(Pause),
@@ -136,37 +136,47 @@ impl Run {
     }
 
     /// Makes attempts until one commits, or the body aborts, or the next one has to wait.
-    #[inline]
     pub(crate) fn step<R, E>(
         &mut self,
         body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
     ) -> Step<R, E> {
         loop {
             if self.attempts > 0
-                && let Some(stop) = self.before_attempt()
+                && let Some(hindrance) = self.before_attempt()
             {
-                return stop.into();
+                return hindrance.into();
             }
-            let outcome = self.attempt(body);
-            self.attempts = self.attempts.saturating_add(1);
-            match outcome {
-                Outcome::Commit(result) => return Step::Done(Ok(result)),
-                Outcome::Abort(reason) => return Step::Done(Err(reason)),
-                Outcome::Conflict(cause) => {
-                    if let Some(pause) = self.after_conflict(cause) {
-                        return Step::Pause(pause);
-                    }
-                }
-                Outcome::Retry(pause) => {
-                    self.end_turn();
-                    self.pause = Some(pause);
-                    return Step::Pause(RETRY);
-                }
-                Outcome::Again => self.end_turn(),
-                Outcome::Eager => self.is_eager = true,
-                Outcome::Serial => self.wants_turn = true,
+            let outcome = attempt(
+                self.call.location,
+                self.attempts,
+                self.turn.is_some(),
+                self.is_eager,
+                body,
+            );
+            if let Some(step) = self.after_attempt(outcome) {
+                return step;
             }
         }
+    }
+
+    /// Draws the consequences; `None` if another attempt is to be made at once.
+    fn after_attempt<R, E>(&mut self, outcome: Outcome<R, E>) -> Option<Step<R, E>> {
+        self.attempts = self.attempts.saturating_add(1);
+        self.count(&outcome);
+        match outcome {
+            Outcome::Commit(result, _) => return Some(Step::Done(Ok(result))),
+            Outcome::Abort(reason) => return Some(Step::Done(Err(reason))),
+            Outcome::Conflict(cause) => return self.after_conflict(cause).map(Step::Pause),
+            Outcome::Retry(pause) => {
+                self.end_turn();
+                self.pause = Some(pause);
+                return Some(Step::Pause(RETRY));
+            }
+            Outcome::Again => self.end_turn(),
+            Outcome::Eager => self.is_eager = true,
+            Outcome::Serial => self.wants_turn = true,
+        }
+        None
     }
 
     /// What stands against another attempt.
@@ -265,103 +275,92 @@ impl Run {
         self.call.deadline
     }
 
-    #[inline]
-    fn attempt<R, E>(
-        &mut self,
-        body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
-    ) -> Outcome<R, E> {
-        let tx = Tx::begin(
-            current::take_log(),
-            reclaim::pin(),
-            self.attempts,
-            self.turn.is_some(),
-            self.is_eager,
-            self.call.location,
-        );
-        let unwound = Unwound(&tx);
-        let entered = Entered::enter(Running {
-            what: "transaction",
-            location: self.call.location,
-        });
-        let result = body(&tx);
-        let verdict = match (&result, tx.fate.get()) {
-            (Ok(_), Fate::Running) => match commit::commit(&tx) {
-                Ok(wakes) => Verdict::Committed(wakes),
-                Err(cause) => Verdict::Conflict(cause),
-            },
-            (Err(TxError::Abort(_)), Fate::Running) => Verdict::Aborted,
-            (Err(TxError::Stop(_)), Fate::Running) => foreign_stop(self.call.location),
-            (_, fate) => stopped(&tx, fate),
-        };
-        self.count(&tx, &verdict);
-        drop(entered);
-        mem::forget(unwound);
-        match (verdict, result) {
-            (Verdict::Committed(wakes), Ok(result)) => {
-                end(tx, wakes, true);
-                Outcome::Commit(result)
-            }
-            (Verdict::Aborted, Err(TxError::Abort(reason))) => {
-                end(tx, Wakes::new(), false);
-                Outcome::Abort(reason)
-            }
-            (verdict, result) => {
-                end(tx, Wakes::new(), false);
-                drop(result);
-                match verdict {
-                    Verdict::Conflict(cause) => Outcome::Conflict(cause),
-                    Verdict::Retry(pause) => Outcome::Retry(pause),
-                    Verdict::Serial => Outcome::Serial,
-                    Verdict::Eager => Outcome::Eager,
-                    _ => Outcome::Again,
-                }
-            }
-        }
-    }
-
-    /// Counts the attempt, for all and by name.
-    #[inline]
-    fn count(&mut self, tx: &Tx, verdict: &Verdict) {
-        let counters = &tx.log.counters;
-        let what = match verdict {
-            // The commit has emptied the writes.
-            Verdict::Committed(_) if tx.log.is_unwritten() => Count::ReadOnlyCommit,
-            Verdict::Committed(_) => Count::Commit,
-            Verdict::Aborted => Count::Abort,
-            Verdict::Conflict(cause) => Count::from(*cause),
-            Verdict::Retry(_) => Count::Retry,
-            Verdict::Changed | Verdict::Serial | Verdict::Eager => return,
-        };
-        counters.count(what);
-        if self.attempts > 0 || self.call.counters.is_some() {
-            self.count_rest(tx, verdict, what);
-        }
-    }
-
+    /// Counts what happens less often than a first attempt that commits.
     #[cold]
-    fn count_rest(&mut self, tx: &Tx, verdict: &Verdict, what: Count) {
-        let is_vain = self.has_slept && matches!(verdict, Verdict::Retry(_));
+    fn count<R, E>(&mut self, outcome: &Outcome<R, E>) {
+        let is_vain = self.has_slept && matches!(outcome, Outcome::Retry(_));
         if is_vain {
             self.false_wakes = self.false_wakes.saturating_add(1);
         }
         self.has_slept = false;
-        let is_over = matches!(verdict, Verdict::Committed(_) | Verdict::Aborted);
-        for counters in [Some(&*tx.log.counters), self.call.counters]
-            .into_iter()
-            .flatten()
-        {
+        let what = match outcome {
+            Outcome::Commit(_, count) => Some(*count),
+            Outcome::Abort(_) => Some(Count::Abort),
+            Outcome::Conflict(cause) => Some(Count::from(*cause)),
+            Outcome::Retry(_) => Some(Count::Retry),
+            Outcome::Again | Outcome::Eager | Outcome::Serial => None,
+        };
+        let is_commit = matches!(outcome, Outcome::Commit(..));
+        let is_over = is_commit || matches!(outcome, Outcome::Abort(_));
+        let all = stats::shared();
+        for counters in [Some(all), self.call.counters].into_iter().flatten() {
             if is_vain {
                 counters.add(Count::FalseWake, 1);
             }
-            if tx.is_serial {
+            if self.turn.is_some() {
                 counters.add(Count::Turn, 1);
             }
             if is_over {
-                counters.attempts(self.attempts + 1);
+                counters.attempts(self.attempts);
+            }
+            // The log has counted commits.
+            let is_counted = is_commit && std::ptr::eq(counters, all);
+            if let Some(what) = what
+                && !is_counted
+            {
+                counters.add(what, 1);
             }
         }
-        if let Some(named) = self.call.counters {
-            named.add(what, 1);
+    }
+}
+
+/// Makes one attempt. Nothing of it is left when this returns, except what a pause has entered.
+#[inline]
+fn attempt<R, E>(
+    location: &'static Location<'static>,
+    attempts: u32,
+    is_serial: bool,
+    is_eager: bool,
+    body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
+) -> Outcome<R, E> {
+    let log = current::take_log();
+    let tx = Tx::begin(log, reclaim::pin(), attempts, is_serial, is_eager, location);
+    let unwound = Unwound(&tx);
+    let entered = Entered::enter(Kind::Transaction, location);
+    let result = body(&tx);
+    let fate = tx.fate.get();
+    match result {
+        Ok(value) if fate == Fate::Running => {
+            let mut count = Count::ReadOnlyCommit;
+            if !tx.log.is_unwritten() {
+                if let Err(cause) = commit::commit(&tx) {
+                    drop(entered);
+                    mem::forget(unwound);
+                    end(tx, false);
+                    drop(value);
+                    return Outcome::Conflict(cause);
+                }
+                count = Count::Commit;
+            }
+            tx.log.counters.count(count);
+            drop(entered);
+            mem::forget(unwound);
+            end(tx, true);
+            Outcome::Commit(value, count)
+        }
+        result => {
+            let verdict = verdict(&tx, fate, matches!(result, Err(TxError::Abort(_))));
+            drop(entered);
+            mem::forget(unwound);
+            end(tx, false);
+            match (verdict, result) {
+                (Verdict::Aborted, Err(TxError::Abort(reason))) => Outcome::Abort(reason),
+                (Verdict::Conflict, _) => Outcome::Conflict(Cause::Version),
+                (Verdict::Retry(pause), _) => Outcome::Retry(pause),
+                (Verdict::Serial, _) => Outcome::Serial,
+                (Verdict::Eager, _) => Outcome::Eager,
+                _ => Outcome::Again,
+            }
         }
     }
 }
@@ -382,9 +381,8 @@ impl<R, E> From<Hindrance> for Step<R, E> {
 }
 
 enum Verdict {
-    Committed(Wakes),
     Aborted,
-    Conflict(Cause),
+    Conflict,
     Retry(Pause),
     /// It would wait, but what it has read has changed already.
     Changed,
@@ -392,20 +390,32 @@ enum Verdict {
     Eager,
 }
 
-/// What becomes of an attempt that was stopped.
+/// What becomes of an attempt that does not commit.
 #[cold]
-fn stopped(tx: &Tx, fate: Fate) -> Verdict {
+fn verdict(tx: &Tx, fate: Fate, has_aborted: bool) -> Verdict {
     match fate {
-        Fate::Running => unreachable!("nobody stopped it"),
-        Fate::Conflict(cause) => Verdict::Conflict(cause),
-        Fate::Retry(location) => register(tx, location),
+        Fate::Running if has_aborted => {
+            assert!(
+                !tx.is_irrevocable.get(),
+                "the transaction at {} is irrevocable and aborts: what it has done cannot be undone",
+                tx.location
+            );
+            Verdict::Aborted
+        }
+        Fate::Running => panic!(
+            "the body of the transaction at {} returns a `Stop` that its attempt has not issued",
+            tx.location
+        ),
+        Fate::Conflict => Verdict::Conflict,
+        Fate::Retry => register(tx),
         Fate::Serial => Verdict::Serial,
         Fate::Eager => Verdict::Eager,
     }
 }
 
 /// Enters the attempt as a sleeper for all that it has read.
-fn register(tx: &Tx, location: &'static Location<'static>) -> Verdict {
+fn register(tx: &Tx) -> Verdict {
+    let location = tx.retries_at.get();
     let reads = &tx.log.reads;
     let sources = tx.log.sources.take();
     assert!(
@@ -425,31 +435,30 @@ fn register(tx: &Tx, location: &'static Location<'static>) -> Verdict {
     Verdict::Retry(Pause::Change(registration, sources))
 }
 
-#[cold]
-fn foreign_stop(location: &'static Location<'static>) -> ! {
-    panic!(
-        "the body of the transaction at {location} returns a `Stop` that its attempt has not issued"
-    )
-}
-
 /// Ends an attempt: wakes, forgets, unpins, runs the hooks. Nothing of it is left when user code runs.
 #[inline]
-fn end(tx: Tx, wakes: Wakes, has_committed: bool) {
+fn end(tx: Tx, has_committed: bool) {
     let Tx { log, pin, .. } = tx;
+    let wakes = log.wakes.take();
     if !wakes.is_empty() {
-        commit::wake(wakes);
+        commit::wake(&wakes);
     }
-    let hooks = if log.is_rich.get() {
-        take_hooks(&log, has_committed)
+    if log.is_rich.get() {
+        end_rich(log, pin, has_committed);
     } else {
-        Vec::new()
-    };
-    log.clear();
-    drop(pin);
-    current::give_back(log);
-    if !hooks.is_empty() {
-        run_hooks(hooks);
+        log.clear();
+        current::give_back(log);
+        drop(pin);
     }
+}
+
+#[cold]
+fn end_rich(log: Box<Log>, pin: Pin, has_committed: bool) {
+    let hooks = take_hooks(&log, has_committed);
+    log.clear();
+    current::give_back(log);
+    drop(pin);
+    run_hooks(hooks);
 }
 
 #[cold]
@@ -489,14 +498,23 @@ impl Drop for Unwound<'_> {
 
 /// Runs a transaction on the calling thread, which waits where it has to.
 #[track_caller]
-#[inline]
 pub(crate) fn drive<R, E>(
     call: Call,
     body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
 ) -> Result<Result<R, E>, TxFailed> {
-    let mut run = Run::new(call);
+    wait_through(&mut Run::new(call), None, body)
+}
+
+/// Makes attempts on the calling thread, and waits between them; `step` is what came last.
+#[track_caller]
+fn wait_through<R, E>(
+    run: &mut Run,
+    step: Option<Step<R, E>>,
+    body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
+) -> Result<Result<R, E>, TxFailed> {
+    let mut step = step;
     loop {
-        match run.step(body) {
+        match step.take().unwrap_or_else(|| run.step(body)) {
             Step::Done(result) => return Ok(result),
             Step::Failed(failed) => return Err(failed),
             Step::Pause(reason) => {
@@ -510,10 +528,28 @@ pub(crate) fn drive<R, E>(
     }
 }
 
+/// Runs a transaction without a name or limits: most often one attempt, for which nothing else is set up.
 #[track_caller]
 #[inline]
 fn run_plain<R, E>(mut body: impl FnMut(&Tx) -> Result<R, TxError<E>>) -> Result<R, E> {
-    match drive(Call::plain(Location::caller(), false), &mut body) {
+    let location = Location::caller();
+    match attempt(location, 0, false, false, &mut body) {
+        Outcome::Commit(result, _) => Ok(result),
+        outcome => go_on(location, outcome, &mut body),
+    }
+}
+
+/// Goes on after the first attempt.
+#[track_caller]
+#[cold]
+fn go_on<R, E>(
+    location: &'static Location<'static>,
+    outcome: Outcome<R, E>,
+    body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
+) -> Result<R, E> {
+    let mut run = Run::new(Call::plain(location, false));
+    let step = run.after_attempt(outcome);
+    match wait_through(&mut run, step, body) {
         Ok(result) => result,
         Err(_) => unreachable!("a transaction without limits has failed"),
     }

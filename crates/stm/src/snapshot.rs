@@ -4,7 +4,7 @@
 //! through the nodes that were replaced since. They are all still there: whoever replaced one ticked after
 //! the clock was read, so retired it after the pin.
 
-use crate::current::{Entered, Running};
+use crate::current::{Entered, Kind};
 use crate::domain::domain;
 use crate::node::NodeRef;
 use crate::reclaim::{self, Pin};
@@ -45,10 +45,7 @@ pub fn snapshot<R>(f: impl FnOnce(&Snapshot) -> R) -> R {
         _pin: pin,
         _of_this_thread: PhantomData,
     };
-    let entered = Entered::enter(Running {
-        what: "snapshot",
-        location,
-    });
+    let entered = Entered::enter(Kind::Snapshot, location);
     let result = f(&snapshot);
     drop(entered);
     result

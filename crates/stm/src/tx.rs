@@ -21,13 +21,13 @@ use std::panic::Location;
 use std::sync::Arc;
 
 /// Why an attempt does not commit, or that nothing speaks against it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Running,
-    /// It ran into another transaction.
-    Conflict(Cause),
-    /// It waits for a change; asked for there.
-    Retry(&'static Location<'static>),
+    /// It ran into a variable that is newer than what it has read.
+    Conflict,
+    /// It waits for a change; asked for at `Tx::retries_at`.
+    Retry,
     /// It wants to run alone from the start.
     Serial,
     /// It wants to make commuting changes at once, from the start.
@@ -57,6 +57,7 @@ pub struct Tx {
     /// The state that is read: that of this time.
     pub(crate) time: Cell<u64>,
     pub(crate) fate: Cell<Fate>,
+    pub(crate) retries_at: Cell<&'static Location<'static>>,
     pub(crate) attempt: u32,
     /// Whether it has the serial turn.
     pub(crate) is_serial: bool,
@@ -83,6 +84,7 @@ impl Tx {
             // Read after the pin: see the invariants of the clock.
             time: Cell::new(domain().clock.now()),
             fate: Cell::new(Fate::Running),
+            retries_at: Cell::new(location),
             attempt,
             is_serial,
             is_irrevocable: Cell::new(false),
@@ -129,7 +131,10 @@ impl Tx {
                 self.location
             );
         }
-        Err(self.stop(Fate::Retry(Location::caller())))
+        if self.fate.get() == Fate::Running {
+            self.retries_at.set(Location::caller());
+        }
+        Err(self.stop(Fate::Retry))
     }
 
     /// Goes on if `condition` holds, and [retries](Self::retry) otherwise.
@@ -166,7 +171,7 @@ impl Tx {
 
     /// Ends the attempt, unless it has ended already.
     pub(crate) fn stop(&self, fate: Fate) -> Stop {
-        if let Fate::Running = self.fate.get() {
+        if self.fate.get() == Fate::Running {
             self.fate.set(fate);
         }
         Stop::issue()
@@ -217,7 +222,7 @@ impl Tx {
                 return Ok(node);
             }
             if !self.extend() {
-                return Err(self.stop(Fate::Conflict(Cause::Version)));
+                return Err(self.stop(Fate::Conflict));
             }
         }
     }
@@ -275,7 +280,6 @@ impl Tx {
     }
 
     /// Makes a [retry](Self::retry) wait for `source`, too.
-    #[allow(dead_code, reason = "the bridge uses it")]
     pub(crate) fn wait_also(&self, source: Arc<dyn Source>) {
         self.log.is_rich.set(true);
         self.log.sources.borrow_mut().push(source);

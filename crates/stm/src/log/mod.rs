@@ -44,6 +44,8 @@ pub(crate) struct Log {
     pub(crate) undone: RefCell<Vec<Hook>>,
     /// What else a retry waits for.
     pub(crate) sources: RefCell<Vec<Arc<dyn Source>>>,
+    /// Addresses of variables that the commit has written, and that somebody waits for. Taken out at its end.
+    pub(crate) wakes: Cell<Vec<usize>>,
     pub(crate) counters: Registered,
 }
 
@@ -102,13 +104,7 @@ impl Log {
         self.locals(|locals| locals.put(key, fresh));
     }
 
-    #[inline]
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.writes(|writes| writes.entries.is_empty())
-            && (!self.is_rich.get() || self.commutes.borrow().is_empty())
-    }
-
-    /// Whether nothing was ever written in this attempt, not even published.
+    /// Whether this attempt has written nothing, and has no commuting changes.
     #[inline]
     pub(crate) fn is_unwritten(&self) -> bool {
         self.writes(|writes| writes.is_unused())
@@ -168,11 +164,17 @@ impl Log {
     #[inline]
     pub(crate) fn clear(&self) {
         self.reads.clear();
-        while let Some(fresh) = self.writes(Writes::pop_private) {
-            drop(fresh);
+        if !self.is_unwritten() {
+            self.clear_writes();
         }
         if self.is_rich.get() {
             self.clear_rich();
+        }
+    }
+
+    fn clear_writes(&self) {
+        while let Some(fresh) = self.writes(Writes::pop_private) {
+            drop(fresh);
         }
     }
 

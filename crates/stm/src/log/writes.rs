@@ -180,7 +180,8 @@ impl Writes {
         self.floor = mark.floor;
     }
 
-    /// Whether no variable was written or noted since the last [`pop_private`](Self::pop_private) of all.
+    /// Whether no variable was written or noted since all was [taken out](Self::pop_private): then there are no
+    /// private nodes, either.
     #[inline]
     pub(crate) fn is_unused(&self) -> bool {
         self.filter == 0
@@ -190,6 +191,16 @@ impl Writes {
     pub(crate) fn fill(&mut self, n: usize, fresh: Fresh) {
         let old = self.entries[n].fresh.replace(fresh);
         self.trash.extend(old);
+    }
+
+    /// Forgets which variables were written, after all entries were taken out. Private nodes may be left.
+    #[inline]
+    pub(crate) fn end_commit(&mut self) {
+        debug_assert!(self.entries.is_empty());
+        if self.trash.is_empty() && self.undo.is_empty() {
+            self.filter = 0;
+            self.floor = 0;
+        }
     }
 
     /// Takes out one of the private nodes; `None` when there are none and all is as new.
