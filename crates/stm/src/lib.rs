@@ -15,6 +15,7 @@
 #![doc(test(attr(deny(warnings))))]
 
 mod alternatives;
+pub mod bridge;
 mod builder;
 mod clock;
 mod collections;

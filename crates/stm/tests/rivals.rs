@@ -376,7 +376,7 @@ fn a_retry_that_nobody_could_end_panics_instead_of_hanging() {
 
 #[test]
 fn a_transaction_inside_a_transaction_panics_and_names_both() {
-    let panicked = catch_unwind(|| atomically(|_| Ok(atomically(|_| Ok(())))));
+    let panicked = catch_unwind(|| atomically(|_| Ok(atomically(|_| Ok(2)))));
     let payload = panicked.unwrap_err();
     let text = payload.downcast_ref::<String>().expect("a message");
     assert_eq!(text.matches("rivals.rs").count(), 2, "{text}");
