@@ -74,7 +74,7 @@ where
     pub(super) fn help_to_grow(self: &Arc<Self>, tx: &Tx) {
         if self.is_growing() {
             let table = Arc::clone(self);
-            drop((table, tx));
+            tx.on_commit(move || table.move_a_share());
         }
     }
 

@@ -1,9 +1,9 @@
 //! A map as a snapshot sees it.
 
 use super::TMap;
-use super::table::{Bucket, Place};
+use super::table::Place;
 use super::walk::Walk;
-use crate::{Snapshot, TVar};
+use crate::Snapshot;
 use std::borrow::Borrow;
 use std::convert::Infallible;
 use std::fmt;
@@ -37,15 +37,6 @@ where
         TMapView { map, snapshot }
     }
 
-    /// Reads a bucket, which cannot fail.
-    fn read(
-        &self,
-    ) -> impl Fn(&TVar<Bucket<K, V>>) -> Result<&'s Bucket<K, V>, Infallible> + use<'s, K, V, S>
-    {
-        let snapshot = self.snapshot;
-        move |var| Ok(var.view(snapshot))
-    }
-
     /// The value of `key`.
     ///
     /// ```
@@ -61,7 +52,9 @@ where
         S: BuildHasher,
     {
         let table = &self.map.table;
-        let Ok(Place { entries, .. }) = table.find_by(table.spread(key), self.read());
+        let spread = table.spread(key);
+        let Ok(Place { entries, .. }) =
+            table.find_by(spread, |var| Ok::<_, Infallible>(var.view(self.snapshot)));
         let entry = entries.iter().find(|(other, _)| other.borrow() == key);
         entry.map(|(_, value)| value)
     }
@@ -93,10 +86,10 @@ where
     /// assert_eq!(all, 7);
     /// ```
     pub fn iter(&self) -> impl Iterator<Item = (&'s K, &'s V)> + use<'s, K, V, S> {
-        let read = self.read();
+        let snapshot = self.snapshot;
         let mut walk = Walk::new(&self.map.table);
         std::iter::from_fn(move || {
-            let Ok(entry) = walk.next_by(&read);
+            let Ok(entry) = walk.next_by(|var| Ok::<_, Infallible>(var.view(snapshot)));
             entry
         })
     }

@@ -113,7 +113,7 @@ where
     fn count(&self, tx: &Tx, spread: Spread, more: isize) -> Stm<()> {
         self.table
             .count(spread)
-            .update(tx, move |count| count + more)
+            .commute(tx, move |count| count + more)
     }
 }
 
