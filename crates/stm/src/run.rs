@@ -146,13 +146,8 @@ impl Run {
             {
                 return hindrance.into();
             }
-            let outcome = attempt(
-                self.call.location,
-                self.attempts,
-                self.turn.is_some(),
-                self.is_eager,
-                body,
-            );
+            let turn = self.take_turn();
+            let outcome = attempt(self.call.location, self.attempts, turn, self.is_eager, body);
             if let Some(step) = self.after_attempt(outcome) {
                 return step;
             }
@@ -168,11 +163,11 @@ impl Run {
             Outcome::Abort(reason) => return Some(Step::Done(Err(reason))),
             Outcome::Conflict(cause) => return self.after_conflict(cause).map(Step::Pause),
             Outcome::Retry(pause) => {
-                self.end_turn();
+                self.calm_down();
                 self.pause = Some(pause);
                 return Some(Step::Pause(RETRY));
             }
-            Outcome::Again => self.end_turn(),
+            Outcome::Again => self.calm_down(),
             Outcome::Eager => self.is_eager = true,
             Outcome::Serial => self.wants_turn = true,
         }
@@ -241,10 +236,20 @@ impl Run {
         None
     }
 
-    fn end_turn(&mut self) {
+    /// Forgets conflicts: the next attempt is about another state.
+    fn calm_down(&mut self) {
         self.conflicts = 0;
         self.wants_turn = false;
-        self.turn = None;
+    }
+
+    /// The turn, for one attempt.
+    fn take_turn(&mut self) -> Option<Turn> {
+        let turn = self.turn.take()?;
+        let counters = [Some(stats::shared()), self.call.counters];
+        for counters in counters.into_iter().flatten() {
+            counters.add(Count::Turn, 1);
+        }
+        Some(turn)
     }
 
     /// Polls for what the next attempt waits for.
@@ -297,9 +302,6 @@ impl Run {
             if is_vain {
                 counters.add(Count::FalseWake, 1);
             }
-            if self.turn.is_some() {
-                counters.add(Count::Turn, 1);
-            }
             if is_over {
                 counters.attempts(self.attempts);
             }
@@ -319,14 +321,18 @@ impl Run {
 fn attempt<R, E>(
     location: &'static Location<'static>,
     attempts: u32,
-    is_serial: bool,
+    turn: Option<Turn>,
     is_eager: bool,
     body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
 ) -> Outcome<R, E> {
     let log = current::take_log();
+    let is_serial = turn.is_some();
+    // Alone, a change that waits for the commit wins nothing; and what is irrevocable must not start again.
+    let is_eager = is_eager || is_serial;
     let tx = Tx::begin(log, reclaim::pin(), attempts, is_serial, is_eager, location);
     let unwound = Unwound(&tx);
-    let entered = Entered::enter(Kind::Transaction, location);
+    // Both end, also by a panic, before a hook or a drop of the user's runs: those may run transactions.
+    let entered = (Entered::enter(Kind::Transaction, location), turn);
     let result = body(&tx);
     let fate = tx.fate.get();
     match result {
@@ -533,7 +539,7 @@ fn wait_through<R, E>(
 #[inline]
 fn run_plain<R, E>(mut body: impl FnMut(&Tx) -> Result<R, TxError<E>>) -> Result<R, E> {
     let location = Location::caller();
-    match attempt(location, 0, false, false, &mut body) {
+    match attempt(location, 0, None, false, &mut body) {
         Outcome::Commit(result, _) => Ok(result),
         outcome => go_on(location, outcome, &mut body),
     }

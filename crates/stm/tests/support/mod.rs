@@ -5,9 +5,10 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 use weftwork_stm::{Stm, TVar, Tx};
@@ -21,8 +22,9 @@ pub(crate) const AMPLE: Duration = Duration::from_secs(60);
 /// How long something waits that must run out of time.
 pub(crate) const SHORT: Duration = Duration::from_millis(15);
 
-/// After more than this many conflicts in a row, a transaction has run alone.
-pub(crate) const CONFLICTS: u32 = 20;
+/// After this many conflicts, a transaction runs alone. Nobody can make it conflict then: who tries
+/// waits for its end.
+pub(crate) const TO_RUN_ALONE: u32 = 8;
 
 pub(crate) fn watched<R>(test: impl FnOnce() -> R) -> R {
     weftwork_testkit::with_watchdog(HANG, test)
@@ -112,6 +114,11 @@ impl Bell {
     pub(crate) fn left_behind(self: &Arc<Bell>) -> usize {
         Arc::strong_count(self) - 2
     }
+}
+
+/// Polls `future` once.
+pub(crate) fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
 /// A cheap generator of numbers that look random, for choices in stress tests.
