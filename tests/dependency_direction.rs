@@ -89,6 +89,7 @@ const MAP: &[Allowed] = &[
             "weftwork-sched",
             "weftwork-sync",
             "weftwork-csp",
+            "weftwork-stm",
             "weftwork-net",
         ],
         external: &[],

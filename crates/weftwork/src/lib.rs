@@ -23,6 +23,7 @@
 //! | [`time`] | sleeps, limits, intervals | `weftwork-sched` |
 //! | `net` (feature `net`) | sockets with the interface of [`std::net`] | `weftwork-net` |
 //! | `csp` (feature `csp`) | channels, `select!`, and helpers built on them | `weftwork-csp` |
+//! | `stm` (feature `stm`) | memory transactions | `weftwork-stm` |
 //! | `sync` (feature `sync`) | locks, semaphores, contexts | `weftwork-sync` |
 //! | [`wait`] | to write a waiting operation of one's own | `weftwork-core` |
 //! | `main`, `test` (feature `macros`) | a function on a runtime | `weftwork-macros` |
@@ -47,6 +48,8 @@ pub use weftwork_sched::{
     join, park, park_deadline, park_timeout, scope, spawn, spawn_async, spawn_local,
     spawn_local_async, task_local, try_checkpoint, try_yield_now, yield_now,
 };
+#[cfg(feature = "stm")]
+pub use weftwork_stm as stm;
 #[cfg(feature = "sync")]
 pub use weftwork_sync as sync;
 
@@ -56,6 +59,7 @@ pub use weftwork_sync as sync;
     feature = "csp",
     feature = "macros",
     feature = "net",
+    feature = "stm",
     feature = "sync"
 ))]
 mod documents {
@@ -65,4 +69,6 @@ mod documents {
     mod guide {}
     #[doc = include_str!("../../../docs/guide-channels.md")]
     mod guide_channels {}
+    #[doc = include_str!("../../../docs/guide-stm.md")]
+    mod guide_stm {}
 }

@@ -6,6 +6,8 @@ pub use crate::csp::{
 };
 #[cfg(feature = "net")]
 pub use crate::net;
+#[cfg(feature = "stm")]
+pub use crate::stm::{Stm, TVar, Tx, atomically, atomically_async, snapshot, try_atomically};
 pub use crate::task::{JoinError, JoinHandle};
 pub use crate::time::{interval, sleep, timeout};
 pub use crate::{
