@@ -70,7 +70,8 @@ impl Pid {
         self.0.as_ref()?.exit_reason()
     }
 
-    /// How many messages wait in its mailbox.
+    /// How many messages wait in its mailbox. A few that the actor has taken up may be counted still: it
+    /// takes them off the count in batches, of a sixty-fourth of the capacity and 32 at most.
     #[must_use]
     pub fn mailbox_len(&self) -> usize {
         self.0.as_ref().map_or(0, |cell| cell.room.len())

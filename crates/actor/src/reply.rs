@@ -1,9 +1,10 @@
 //! Answers: the way back from a handler to who asked.
 
 use crate::cell::CellRef;
+use crate::current;
 use crate::waits;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use weftwork_core::sync::Mutex;
 use weftwork_csp::oneshot;
 
@@ -14,7 +15,11 @@ use weftwork_csp::oneshot;
 /// is told, wherever the `ReplyTo` is by then.
 pub struct ReplyTo<R>(Option<Arc<Shared<R>>>);
 
-struct Shared<R>(Mutex<Option<oneshot::Sender<R>>>);
+struct Shared<R> {
+    sender: Mutex<Option<oneshot::Sender<R>>>,
+    /// The number of the actor that was asked.
+    asked: u64,
+}
 
 impl<R: Send + 'static> ReplyTo<R> {
     /// Gives the answer. What became of it is not known: the asker may have stopped waiting.
@@ -31,13 +36,25 @@ impl<R: Send + 'static> ReplyTo<R> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         let Some(shared) = &self.0 else { return true };
-        (shared.0.lock().as_ref()).is_none_or(oneshot::Sender::is_closed)
+        (shared.sender.lock().as_ref()).is_none_or(oneshot::Sender::is_closed)
+    }
+}
+
+impl<R> Drop for ReplyTo<R> {
+    fn drop(&mut self) {
+        let Some(shared) = &self.0 else { return };
+        // A handler that panics: the asker is told of the actor's end instead, and finds the reason.
+        let ends = std::thread::panicking()
+            && current::cell().is_some_and(|cell| cell.number == shared.asked);
+        if !ends {
+            drop(shared.take());
+        }
     }
 }
 
 impl<R> Shared<R> {
     fn take(&self) -> Option<oneshot::Sender<R>> {
-        self.0.lock().take()
+        self.sender.lock().take()
     }
 }
 
@@ -50,26 +67,31 @@ impl<R> fmt::Debug for ReplyTo<R> {
 /// The deferred answers of an actor, for its end. Those that were given are forgotten as others come.
 #[derive(Default)]
 pub(crate) struct Pending {
-    all: Vec<Weak<dyn GiveUp>>,
+    all: Vec<Arc<dyn GiveUp>>,
     /// At this length the list is looked through.
     limit: usize,
 }
 
 trait GiveUp: Send + Sync {
+    fn is_open(&self) -> bool;
     fn give_up(&self);
 }
 
 impl<R: Send> GiveUp for Shared<R> {
+    fn is_open(&self) -> bool {
+        (self.sender.lock().as_ref()).is_some_and(|sender| !sender.is_closed())
+    }
+
     fn give_up(&self) {
         drop(self.take());
     }
 }
 
 impl Pending {
-    fn add(&mut self, one: Weak<dyn GiveUp>) {
+    fn add(&mut self, one: Arc<dyn GiveUp>) {
         const FEW: usize = 16;
         if self.all.len() >= self.limit.max(FEW) {
-            self.all.retain(|one| one.strong_count() > 0);
+            self.all.retain(|one| one.is_open());
             self.limit = self.all.len() * 2;
         }
         self.all.push(one);
@@ -78,9 +100,7 @@ impl Pending {
     /// Lets the askers know that there will be no answer.
     pub(crate) fn give_up(&mut self) {
         for one in std::mem::take(&mut self.all) {
-            if let Some(one) = one.upgrade() {
-                one.give_up();
-            }
+            one.give_up();
         }
     }
 }
@@ -126,10 +146,13 @@ impl<R: Send + 'static> Back<R> {
         if let Some(asker) = &self.asker {
             waits::passed_on(asker, cell);
         }
-        let shared = Arc::new(Shared(Mutex::new(Some(sender))));
-        let weak: Weak<Shared<R>> = Arc::downgrade(&shared);
+        let shared = Arc::new(Shared {
+            sender: Mutex::new(Some(sender)),
+            asked: cell.number,
+        });
+        let noted: Arc<Shared<R>> = Arc::clone(&shared);
         // SAFETY: the caller is the owner, and holds no reference to its part.
-        unsafe { cell.owned() }.more().pending.add(weak);
+        unsafe { cell.owned() }.more().pending.add(noted);
         ReplyTo(Some(shared))
     }
 

@@ -107,7 +107,9 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
                         more.timers.set_alarm(|| cell.waker());
                     }
                 });
-                if cell.shelf(|shelf| shelf.is_empty() && cell.inbox.try_idle()) {
+                // Messages wait for the end of a handler that awaits; only news wake.
+                let is_handling = with(cell, |own| own.handling.is_some());
+                if cell.shelf(|shelf| (is_handling || shelf.is_empty()) && cell.inbox.try_idle()) {
                     return Poll::Pending;
                 }
                 continue;
@@ -242,7 +244,6 @@ fn go_on(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
     match panics::catch(|| handling.as_mut().poll(context)) {
         Ok(Poll::Pending) => {
             with(cell, |own| own.handling = Some(handling));
-            // What came in meanwhile waits; only news wake.
             take_inbox(cell);
             let ends = with(cell, |own| own.doom.is_some() || own.stop.is_some());
             if ends { Step::Busy } else { Step::Idle }
