@@ -4,9 +4,9 @@
 mod support;
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use support::{Dice, elsewhere, on_threads, watched};
+use support::{Dice, beside, elsewhere, on_threads, watched};
 use weftwork_stm::{Stm, TVar, Tx, atomically};
 use weftwork_testkit::iters;
 
@@ -278,13 +278,8 @@ fn swaps_of_twenty_elements_leave_a_permutation() {
 fn readers_in_opposite_orders_finish_beside_a_writer() {
     watched(|| {
         let vars: Vec<TVar<usize>> = (0..100).map(|_| TVar::new(0)).collect();
-        let is_over = &AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    atomically(|tx| vars.iter().try_for_each(|v| v.update(tx, |n| n + 1)));
-                }
-            });
+        let write = |_| atomically(|tx| vars.iter().try_for_each(|v| v.update(tx, |n| n + 1)));
+        beside(1, write, || {
             let read = |order: &[usize]| {
                 let seen = atomically(|tx| {
                     let mut seen = Vec::new();
@@ -298,12 +293,10 @@ fn readers_in_opposite_orders_finish_beside_a_writer() {
             };
             let forwards: Vec<usize> = (0..100).collect();
             let backwards: Vec<usize> = (0..100).rev().collect();
-            let other = scope.spawn(move || {
-                (0..iters(500, 100, 5)).for_each(|_| read(&backwards));
+            on_threads(2, |me| {
+                let order = [&forwards, &backwards][me];
+                (0..iters(500, 100, 5)).for_each(|_| read(order));
             });
-            (0..iters(500, 100, 5)).for_each(|_| read(&forwards));
-            other.join().unwrap();
-            is_over.store(true, Ordering::Relaxed);
         });
     });
 }
@@ -314,19 +307,17 @@ fn a_reader_of_many_variables_finishes_beside_a_hot_writer() {
         let vars: Vec<TVar<u64>> = (0..iters(20_000, 5_000, 500))
             .map(|_| TVar::new(0))
             .collect();
-        let is_over = &AtomicBool::new(false);
-        let mut dice = Dice::new(3);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                // Always two that are far apart, by the same amount in opposite directions.
-                while !is_over.load(Ordering::Relaxed) {
-                    let n = dice.below(vars.len() as u64 / 2) as usize;
-                    atomically(|tx| {
-                        vars[n].update(tx, |v| v.wrapping_add(1))?;
-                        vars[vars.len() - 1 - n].update(tx, |v| v.wrapping_sub(1))
-                    });
-                }
+        let seed = AtomicUsize::new(0);
+        let shift = |_| {
+            // Always two that are far apart, by the same amount in opposite directions.
+            let mut dice = Dice::new(seed.fetch_add(1, Ordering::Relaxed) as u64);
+            let n = dice.below(vars.len() as u64 / 2) as usize;
+            atomically(|tx| {
+                vars[n].update(tx, |v| v.wrapping_add(1))?;
+                vars[vars.len() - 1 - n].update(tx, |v| v.wrapping_sub(1))
             });
+        };
+        beside(1, shift, || {
             for _ in 0..5 {
                 let sum = atomically(|tx| {
                     vars.iter()
@@ -334,7 +325,6 @@ fn a_reader_of_many_variables_finishes_beside_a_hot_writer() {
                 });
                 assert_eq!(sum, 0);
             }
-            is_over.store(true, Ordering::Relaxed);
         });
     });
 }
@@ -345,17 +335,14 @@ fn an_elder_that_is_always_overtaken_commits_after_all() {
         // Whatever the elder reads is changed before it commits, for as long as others may commit at all.
         let vars: [TVar<u64>; 8] = std::array::from_fn(|_| TVar::new(0));
         let (asked, answered) = (&AtomicUsize::new(0), &AtomicUsize::new(0));
-        let is_over = &AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Acquire) {
-                    if answered.load(Ordering::Acquire) < asked.load(Ordering::Acquire) {
-                        atomically(|tx| vars.iter().try_for_each(|v| v.update(tx, |n| n + 1)));
-                        answered.fetch_add(1, Ordering::AcqRel);
-                    }
-                    thread::yield_now();
-                }
-            });
+        let answer = |_| {
+            if answered.load(Ordering::Acquire) < asked.load(Ordering::Acquire) {
+                atomically(|tx| vars.iter().try_for_each(|v| v.update(tx, |n| n + 1)));
+                answered.fetch_add(1, Ordering::AcqRel);
+            }
+            thread::yield_now();
+        };
+        beside(1, answer, || {
             let attempts = atomically(|tx| {
                 let mut sum = 0;
                 for var in &vars {
@@ -371,7 +358,6 @@ fn an_elder_that_is_always_overtaken_commits_after_all() {
                 vars[0].set(tx, sum)?;
                 Ok(tx.attempt() + 1)
             });
-            is_over.store(true, Ordering::Release);
             assert!(attempts > 1, "it was overtaken");
             assert!(attempts < 100, "{attempts} attempts");
         });

@@ -5,7 +5,7 @@ mod support;
 use std::cell::Cell;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{AMPLE, SHORT, conflict, watched};
+use support::{AMPLE, SHORT, beside, conflict, watched};
 use weftwork_stm::{Stm, TVar, Tx, TxFailed, named, transaction};
 use weftwork_testkit::iters;
 
@@ -65,18 +65,15 @@ fn a_change_in_time_beats_the_timeout() {
 #[test]
 fn wakes_in_vain_do_not_put_the_timeout_off() {
     watched(|| {
-        let (var, is_over) = (TVar::new(0), TVar::new(false));
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load() {
-                    var.store(0);
-                    thread::yield_now();
-                }
-            });
-            let ended = transaction().timeout(SHORT).run(|tx| at_least(tx, &var, 1));
-            is_over.store(true);
-            assert_eq!(ended, Err(TxFailed::TimedOut));
+        let var = TVar::new(0);
+        let wake = |_| {
+            var.store(0);
+            thread::yield_now();
+        };
+        let ended = beside(1, wake, || {
+            transaction().timeout(SHORT).run(|tx| at_least(tx, &var, 1))
         });
+        assert_eq!(ended, Err(TxFailed::TimedOut));
     });
 }
 

@@ -3,9 +3,8 @@
 mod support;
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use support::{Dice, elsewhere, on_threads, watched};
+use support::{Dice, beside, elsewhere, on_threads, watched};
 use weftwork_stm::{TVar, atomically, flush, snapshot};
 use weftwork_testkit::{DropCounter, iters};
 
@@ -54,21 +53,17 @@ fn a_snapshot_begins_after_what_its_thread_has_committed() {
 fn a_snapshot_never_shows_halves_of_commits() {
     watched(|| {
         let accounts: Vec<TVar<i64>> = (0..64).map(|_| TVar::new(100)).collect();
-        let is_over = &AtomicBool::new(false);
-        thread::scope(|scope| {
-            for seed in 0..2 {
-                let accounts = &accounts;
-                scope.spawn(move || {
-                    let mut dice = Dice::new(seed);
-                    while !is_over.load(Ordering::Relaxed) {
-                        let (from, to) = (dice.below(64) as usize, dice.below(64) as usize);
-                        atomically(|tx| {
-                            accounts[from].update(tx, |n| n - 1)?;
-                            accounts[to].update(tx, |n| n + 1)
-                        });
-                    }
+        let transfer = |seed: usize| {
+            let mut dice = Dice::new(seed as u64);
+            for _ in 0..1_000 {
+                let (from, to) = (dice.below(64) as usize, dice.below(64) as usize);
+                atomically(|tx| {
+                    accounts[from].update(tx, |n| n - 1)?;
+                    accounts[to].update(tx, |n| n + 1)
                 });
             }
+        };
+        beside(2, transfer, || {
             for _ in 0..iters(5_000, 1_000, 20) {
                 let runs = Cell::new(0);
                 let total: i64 = snapshot(|s| {
@@ -83,7 +78,6 @@ fn a_snapshot_never_shows_halves_of_commits() {
                 });
                 assert_eq!((total, runs.get()), (6_400, 1));
             }
-            is_over.store(true, Ordering::Relaxed);
         });
     });
 }

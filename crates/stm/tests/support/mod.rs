@@ -7,7 +7,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -51,6 +51,33 @@ pub(crate) fn on_threads<R: Send>(count: usize, f: impl Fn(usize) -> R + Sync) -
             })
             .collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
+    })
+}
+
+/// Runs `test` while each of so many threads does `work(n)` again and again; `n` counts the threads.
+pub(crate) fn beside<R>(
+    threads: usize,
+    work: impl Fn(usize) + Sync,
+    test: impl FnOnce() -> R,
+) -> R {
+    /// Ends the work also if the test panics.
+    struct Ends<'a>(&'a AtomicBool);
+    impl Drop for Ends<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let (is_over, work) = (&AtomicBool::new(false), &work);
+    thread::scope(|scope| {
+        let _ends = Ends(is_over);
+        for n in 0..threads {
+            scope.spawn(move || {
+                while !is_over.load(Ordering::Relaxed) {
+                    work(n);
+                }
+            });
+        }
+        test()
     })
 }
 
