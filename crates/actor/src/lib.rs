@@ -77,6 +77,7 @@ mod send;
 mod shelf;
 mod signal;
 mod start;
+pub mod supervisor;
 mod table;
 mod timers;
 mod vtable;

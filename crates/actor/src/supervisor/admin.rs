@@ -66,7 +66,7 @@ pub enum AdminError {
     Failed(Reason),
     /// The supervisor has ended, or ended meanwhile, and why.
     Down(Reason),
-    /// The caller is a child of the supervisor, or waited for by it: each would wait for the other.
+    /// The supervisor waits for the caller: each would wait for the other.
     Cycle,
 }
 
@@ -169,6 +169,15 @@ impl<P: Clone + Eq + Hash, S> Plan<P, S> {
         let key = self.find_ended(id)?;
         self.children.remove(key);
         Ok(())
+    }
+
+    /// The present incarnation.
+    pub(crate) fn pid_of(&self, id: &ChildId) -> Result<Option<P>, AdminError> {
+        let key = self.find(id)?;
+        match self.children.get(key).map(Child::state) {
+            Some(State::Running(pid)) => Ok(Some(pid.clone())),
+            _ => Ok(None),
+        }
     }
 
     fn find(&self, id: &ChildId) -> Result<Key, AdminError> {

@@ -22,6 +22,8 @@ pub enum SpecError {
     DynamicAutoShutdown,
     /// A dynamic supervisor was given children to begin with, or a child with an id.
     DynamicWithId(ChildId),
+    /// A child without an id under a supervisor that is not dynamic.
+    NoId,
     /// More children than `max_children`.
     TooManyChildren,
     /// A back-off whose minimum is above its maximum, or whose jitter is not between 0 and 1.
@@ -51,6 +53,7 @@ impl fmt::Display for SpecError {
             SpecError::DynamicWithId(id) => {
                 write!(f, "dynamic supervisor has no place for a child named {id}")
             }
+            SpecError::NoId => f.write_str("child has no id"),
             SpecError::TooManyChildren => f.write_str("more children than the maximum"),
             SpecError::Backoff(id) => of(f, id, "has an impossible back-off"),
             SpecError::NoLimitPeriod(id) => of(f, id, "has a limit without a period"),
@@ -74,8 +77,12 @@ pub(crate) fn flags(flags: &Flags) -> Result<(), SpecError> {
 /// Checks one child.
 pub(crate) fn child(flags: &Flags, id: Option<&ChildId>, rules: &Rules) -> Result<(), SpecError> {
     let id = id.cloned();
-    if let (Strategy::Dynamic, Some(id)) = (flags.strategy, &id) {
-        return Err(SpecError::DynamicWithId(id.clone()));
+    match (&id, flags.strategy) {
+        (Some(id), Strategy::Dynamic) => return Err(SpecError::DynamicWithId(id.clone())),
+        (None, Strategy::OneForOne | Strategy::OneForAll | Strategy::RestForOne) => {
+            return Err(SpecError::NoId);
+        }
+        _ => {}
     }
     if rules.significant {
         if flags.auto_shutdown == AutoShutdown::Never {
@@ -201,6 +208,10 @@ mod tests {
         let error = SpecError::DynamicWithId(a.clone());
         assert_eq!(all(&dynamic, [(Some(&a), &rules)]), Err(error));
         assert_eq!(all(&dynamic, [(None, &rules)]), Ok(()));
+        assert_eq!(
+            all(&Flags::default(), [(None, &rules)]),
+            Err(SpecError::NoId)
+        );
         let all_significant = Flags {
             auto_shutdown: AutoShutdown::AllSignificant,
             ..dynamic

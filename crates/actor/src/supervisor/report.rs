@@ -63,8 +63,6 @@ pub enum Report<P = Pid> {
         pid: P,
         /// How long it has been waiting for that one.
         waited: Duration,
-        /// How many children were not asked to stop yet.
-        behind: usize,
     },
 }
 
@@ -93,14 +91,9 @@ impl<P: fmt::Display> fmt::Display for Report<P> {
                 write!(f, "too many restarts, the last one of child {}", name(id))
             }
             Report::LimitReached { id } => write!(f, "too many restarts of child {}", name(id)),
-            Report::StopOverdue {
-                id,
-                pid,
-                waited,
-                behind,
-            } => write!(
+            Report::StopOverdue { id, pid, waited } => write!(
                 f,
-                "stop is overdue: child {}, {pid}, has not ended for {waited:?}, and {behind} wait",
+                "stop is overdue: child {}, {pid}, has not ended for {waited:?}",
                 name(id)
             ),
         }
