@@ -182,6 +182,8 @@ impl<const HASHES: u64> Hasher for Poor<HASHES> {
 type PoorMap<const HASHES: u64> = TMap<u16, u8, BuildHasherDefault<Poor<HASHES>>>;
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
     #[test]
     fn a_map_behaves_as_one_of_std(transactions in transactions(op())) {
         check(&TMap::<_, _, RandomState>::new(), &transactions);

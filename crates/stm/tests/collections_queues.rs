@@ -9,9 +9,7 @@ use proptest::prelude::*;
 use sequential::{compare, transactions};
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
-use weftwork_stm::{
-    Stm, TBQueue, TBroadcast, TChan, TMVar, TPriorityQueue, TQueue, Tx, atomically, snapshot,
-};
+use weftwork_stm::{Stm, TBQueue, TChan, TMVar, TPriorityQueue, TQueue, Tx, atomically, snapshot};
 use weftwork_testkit::watchdog;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -280,24 +278,4 @@ proptest! {
             prop_assert_eq!(seen, expected);
         }
     }
-}
-
-#[test]
-fn what_is_broadcast_without_subscribers_is_dropped() {
-    let _dog = watchdog(LIMIT);
-    let drops = weftwork_testkit::DropCounter::new();
-    let news = TBroadcast::new();
-    for n in 0..100 {
-        let value = std::sync::Arc::new(drops.track(n));
-        atomically(|tx| news.push(tx, value.clone()));
-    }
-    // Transactions of other tests may hold it up.
-    while drops.live() > 1 {
-        weftwork_stm::flush();
-        std::thread::yield_now();
-    }
-    let listener = atomically(|tx| news.subscribe(tx));
-    let value = std::sync::Arc::new(drops.track(7));
-    atomically(|tx| news.push(tx, value.clone()));
-    assert_eq!(**atomically(|tx| listener.pop(tx)), 7);
 }

@@ -13,7 +13,6 @@ mod write;
 pub use view::TMapView;
 
 use crate::{Snapshot, Stm, Tx};
-use entries::position;
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -23,8 +22,8 @@ use walk::Iter;
 
 /// A hash map whose transactions conflict only if they use the same key, or two keys of the same bucket.
 ///
-/// A look-up reads one variable and allocates nothing. A write makes its bucket anew, about eight entries, so
-/// keys and values are cloned then: put what is costly to clone in an [`Arc`]. Buckets grow in number with the
+/// A look-up reads one variable and allocates nothing. A write makes its bucket anew, some entries, so keys
+/// and values are cloned then: put what is costly to clone in an [`Arc`]. Buckets grow in number with the
 /// map, a few at a time, so that no write is held up by it; they never become fewer. [`len`](Self::len) is
 /// exact, and inserts of different keys nevertheless do not conflict.
 ///
@@ -190,8 +189,9 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let entries = self.table.find(tx, self.table.spread(key))?.entries;
-        Ok(position(entries, key).map(|at| &entries[at].1))
+        let place = self.table.find(tx, self.table.spread(key))?;
+        let at = place.entries.position(place.part, key);
+        Ok(at.map(|at| &place.entries.all()[at].1))
     }
 
     /// The value of `key`. Waits until there is one.

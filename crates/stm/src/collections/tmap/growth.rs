@@ -7,18 +7,22 @@
 //! A bucket that somebody claimed and did not move, because a hash or a clone of the user's panicked, stays
 //! where it is, where look-ups find it too.
 
-use super::table::{Bucket, LOAD, Place, Spread, Table};
+use super::entries::Entries;
+use super::table::{Bucket, Place, Spread, Table, load};
 use crate::{Stm, Tx, atomically};
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use weftwork_core::sync::atomic::Ordering;
 
-/// A bucket with this many entries is long: a reason to ask whether the map is crowded.
-const LONG: usize = LOAD + LOAD / 2;
-/// A bucket with this many is so long that even entries of this very transaction are asked for.
-const VERY_LONG: usize = LONG * 3;
 /// How many buckets a write moves when there are some to move.
 const SHARE: usize = 16;
+
+impl<K, V, S> Table<K, V, S> {
+    /// A bucket with this many entries is long: a reason to ask whether the map is crowded.
+    const LONG: usize = load::<K, V>() + load::<K, V>() / 2;
+    /// A bucket with this many is so long that even entries of this very transaction are asked for.
+    const VERY_LONG: usize = load::<K, V>() * 4;
+}
 
 impl<K, V, S> Table<K, V, S>
 where
@@ -33,8 +37,8 @@ where
         spread: Spread,
     ) -> Stm<Place<'_, 'tx, K, V>> {
         let mut place = self.find(tx, spread)?;
-        while place.entries.len() >= LONG && self.may_split(tx, &place)? {
-            self.split(tx, self.index(place.level, spread), &place)?;
+        while place.entries.len() >= Self::LONG && self.may_split(tx, &place)? {
+            self.split(tx, self.level(place.level).index(spread), &place)?;
             place = self.find(tx, spread)?;
         }
         Ok(place)
@@ -44,11 +48,11 @@ where
     fn may_split(&self, tx: &Tx, place: &Place<'_, '_, K, V>) -> Stm<bool> {
         let level = place.level;
         if level == self.newest() {
-            let room = (self.level(level).buckets.len() * LOAD) as isize;
+            let room = (self.level(level).buckets.len() * load::<K, V>()) as isize;
             // Transactions that are under way are not in there, nor is this one.
             let committed: isize = self.counts.iter().map(|count| count.load()).sum();
             if committed > room
-                || (place.entries.len() >= VERY_LONG && self.len(tx)? as isize > room)
+                || (place.entries.len() >= Self::VERY_LONG && self.len(tx)? as isize > room)
             {
                 self.add_level(level);
             }
@@ -58,15 +62,17 @@ where
 
     /// Hands the entries of a bucket to the two behind it.
     fn split(&self, tx: &Tx, index: usize, place: &Place<'_, '_, K, V>) -> Stm<()> {
-        let next = place.level + 1;
-        let (left, right): (Vec<_>, Vec<_>) = place
-            .entries
-            .iter()
-            .cloned()
-            .partition(|(key, _)| self.index(next, self.spread(key)) == 2 * index);
-        let buckets = &self.level(next).buckets;
-        buckets[2 * index].set(tx, Bucket::Entries(left.into()))?;
-        buckets[2 * index + 1].set(tx, Bucket::Entries(right.into()))?;
+        let behind = self.level(place.level + 1);
+        let mut halves = [Vec::new(), Vec::new()];
+        for entry in place.entries.all() {
+            let spread = self.spread(&entry.0);
+            let half = behind.index(spread) - 2 * index;
+            halves[half].push((behind.part(spread), entry.clone()));
+        }
+        for (half, entries) in halves.into_iter().enumerate() {
+            let entries = Bucket::Entries(Entries::of(entries));
+            behind.buckets[2 * index + half].set(tx, entries)?;
+        }
         place.var.set(tx, Bucket::Moved)
     }
 
@@ -100,15 +106,13 @@ where
 
     /// Moves what is in the bucket, or was not moved there yet, to the next level.
     fn move_behind(&self, tx: &Tx, level: usize, index: usize) -> Stm<()> {
-        // Any hash of that bucket will do.
-        let bits = self.level(level).buckets.len().ilog2();
-        let spread = Spread((index as u64) << (u64::BITS - bits));
+        let spread = self.level(level).spread(index);
         loop {
             let place = self.find(tx, spread)?;
             if place.level > level {
                 return Ok(());
             }
-            self.split(tx, self.index(place.level, spread), &place)?;
+            self.split(tx, self.level(place.level).index(spread), &place)?;
         }
     }
 }

@@ -15,28 +15,45 @@
 //! After a level was added, each write moves a few buckets more to it, in transactions of their own: see
 //! `growth.rs`.
 
-use super::entries::position;
+use super::entries::{Entries, PART_BITS};
 use crate::{Stm, TVar, Tx};
 use std::hash::{BuildHasher, Hash};
+use std::mem;
 use std::sync::OnceLock;
 use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many levels there can be.
 const LEVELS: usize = 32;
 const COUNTS: usize = 16;
+/// The logarithm of the number of buckets that a map has at least: many, so that transactions on a small map seldom
+/// meet in one.
+const LEAST_BITS: u32 = 5;
+
 /// How many entries a bucket has at most on average before there is another level.
-pub(super) const LOAD: usize = 8;
+///
+/// A write makes a bucket anew. Where that is a copy of bytes, buckets are large: then the map is small, and more of
+/// it is in the caches. Where entries must be cloned and dropped one by one, they are small.
+pub(super) const fn load<K, V>() -> usize {
+    if mem::needs_drop::<(K, V)>() {
+        return 6;
+    }
+    match 512 / (mem::size_of::<(K, V)>() + 1) {
+        0..6 => 6,
+        31.. => 32,
+        load => load,
+    }
+}
 
 pub(super) struct Table<K: 'static, V: 'static, S> {
     pub(super) hasher: S,
-    /// The logarithm of the number of buckets at the first level.
-    first_bits: u32,
     levels: [OnceLock<Level<K, V>>; LEVELS],
     newest: AtomicUsize,
     pub(super) counts: [TVar<isize>; COUNTS],
 }
 
 pub(super) struct Level<K: 'static, V: 'static> {
+    /// So many bits of a hash choose a bucket.
+    bits: u32,
     pub(super) buckets: Box<[TVar<Bucket<K, V>>]>,
     /// How many buckets some thread has undertaken to move to the next level.
     pub(super) claimed: AtomicUsize,
@@ -46,7 +63,7 @@ pub(super) enum Bucket<K, V> {
     /// Its entries are still at a level before.
     Fresh,
     /// What keys of this bucket there are.
-    Entries(Box<[(K, V)]>),
+    Entries(Entries<K, V>),
     /// Its entries are at a level behind.
     Moved,
 }
@@ -55,12 +72,14 @@ pub(super) enum Bucket<K, V> {
 pub(super) struct Place<'t, 'tx, K: 'static, V: 'static> {
     pub(super) level: usize,
     pub(super) var: &'t TVar<Bucket<K, V>>,
-    pub(super) entries: &'tx [(K, V)],
+    pub(super) entries: &'tx Entries<K, V>,
+    /// The key's part of the entries.
+    pub(super) part: usize,
 }
 
 /// Where a key's bucket is: the first bits count.
 #[derive(Clone, Copy)]
-pub(super) struct Spread(pub(super) u64);
+pub(super) struct Spread(u64);
 
 impl Spread {
     /// Spreads also what a poor hasher left in the last bits.
@@ -72,6 +91,12 @@ impl Spread {
     #[inline]
     fn index(self, bits: u32) -> usize {
         (self.0 >> (u64::BITS - bits)) as usize
+    }
+
+    /// The part of the bucket out of `2^bits`.
+    #[inline]
+    fn part(self, bits: u32) -> usize {
+        self.index(bits + PART_BITS) % (1 << PART_BITS)
     }
 
     /// Not the first bits: so neighbours count apart. The last ones are poor.
@@ -86,23 +111,22 @@ where
     V: Send + Sync + 'static,
 {
     pub(super) fn new(capacity: usize, hasher: S) -> Self {
-        let bits = first_bits(capacity);
-        let empty = (0..1_usize << bits).map(|_| Box::default());
+        let bits = first_bits::<K, V>(capacity);
+        let empty = (0..1_usize << bits).map(|_| Entries::new());
         Self::with_entries(bits, empty, [0; COUNTS], hasher)
     }
 
     /// A table with `2^bits` buckets, that have these entries.
     fn with_entries(
         bits: u32,
-        buckets: impl Iterator<Item = Box<[(K, V)]>>,
+        buckets: impl Iterator<Item = Entries<K, V>>,
         counts: [isize; COUNTS],
         hasher: S,
     ) -> Self {
         let levels = [const { OnceLock::new() }; LEVELS];
-        levels[0].get_or_init(|| Level::new(buckets.map(Bucket::Entries)));
+        levels[0].get_or_init(|| Level::new(bits, buckets.map(Bucket::Entries)));
         Table {
             hasher,
-            first_bits: bits,
             levels,
             newest: AtomicUsize::new(0),
             counts: counts.map(TVar::new),
@@ -123,14 +147,11 @@ where
         if level + 1 == LEVELS {
             return;
         }
-        let buckets = self.level(level).buckets.len() * 2;
-        self.levels[level + 1].get_or_init(|| Level::new((0..buckets).map(|_| Bucket::Fresh)));
+        let bits = self.level(level).bits + 1;
+        let fresh = || Level::new(bits, (0..1_usize << bits).map(|_| Bucket::Fresh));
+        self.levels[level + 1].get_or_init(fresh);
         // Release: pairs with the acquire in `newest`.
         self.newest.fetch_max(level + 1, Ordering::Release);
-    }
-
-    pub(super) fn index(&self, level: usize, spread: Spread) -> usize {
-        spread.index(self.first_bits + level as u32)
     }
 
     /// Which of the counts counts the key.
@@ -147,7 +168,8 @@ where
     ) -> Result<Place<'_, 'r, K, V>, E> {
         let mut level = self.newest();
         loop {
-            let var = &self.level(level).buckets[self.index(level, spread)];
+            let found = self.level(level);
+            let var = &found.buckets[found.index(spread)];
             // Up or down, but never both: invariant 1.
             match read(var)? {
                 Bucket::Entries(entries) => {
@@ -155,6 +177,7 @@ where
                         level,
                         var,
                         entries,
+                        part: found.part(spread),
                     });
                 }
                 Bucket::Fresh => level -= 1,
@@ -193,21 +216,23 @@ where
 {
     /// A table of these entries; of several with one key the last one counts.
     pub(super) fn filled(entries: Vec<(K, V)>, hasher: S) -> Self {
-        let bits = first_bits(entries.len());
-        let mut buckets: Vec<Vec<(K, V)>> = (0..1_usize << bits).map(|_| Vec::new()).collect();
+        let bits = first_bits::<K, V>(entries.len());
+        let mut buckets: Vec<Vec<(usize, (K, V))>> = Vec::new();
+        buckets.resize_with(1 << bits, Vec::new);
         let mut counts = [0; COUNTS];
         for (key, value) in entries {
             let spread = Spread::new(hasher.hash_one(&key));
             let bucket = &mut buckets[spread.index(bits)];
-            match position(bucket, &key) {
-                Some(at) => bucket[at].1 = value,
+            match bucket.iter_mut().find(|(_, entry)| entry.0 == key) {
+                Some((_, entry)) => entry.1 = value,
                 None => {
-                    bucket.push((key, value));
+                    bucket.push((spread.part(bits), (key, value)));
                     counts[spread.count()] += 1;
                 }
             }
         }
-        Self::with_entries(bits, buckets.into_iter().map(Vec::into), counts, hasher)
+        let buckets = buckets.into_iter().map(Entries::of);
+        Self::with_entries(bits, buckets, counts, hasher)
     }
 }
 
@@ -216,15 +241,33 @@ where
     K: Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    fn new(buckets: impl Iterator<Item = Bucket<K, V>>) -> Self {
+    fn new(bits: u32, buckets: impl Iterator<Item = Bucket<K, V>>) -> Self {
         Level {
+            bits,
             buckets: buckets.map(TVar::new).collect(),
             claimed: AtomicUsize::new(0),
         }
     }
+
+    #[inline]
+    pub(super) fn index(&self, spread: Spread) -> usize {
+        spread.index(self.bits)
+    }
+
+    /// The part of the bucket.
+    #[inline]
+    pub(super) fn part(&self, spread: Spread) -> usize {
+        spread.part(self.bits)
+    }
+
+    /// Some hash of that bucket.
+    pub(super) fn spread(&self, index: usize) -> Spread {
+        Spread((index as u64) << (u64::BITS - self.bits))
+    }
 }
 
 /// The logarithm of the number of buckets that a table for so many entries begins with.
-fn first_bits(capacity: usize) -> u32 {
-    (capacity / LOAD).next_power_of_two().ilog2().max(3)
+fn first_bits<K, V>(capacity: usize) -> u32 {
+    let buckets = (capacity / load::<K, V>()).next_power_of_two();
+    buckets.ilog2().max(LEAST_BITS)
 }

@@ -53,10 +53,10 @@ where
     {
         let table = &self.map.table;
         let spread = table.spread(key);
-        let Ok(Place { entries, .. }) =
+        let Ok(Place { entries, part, .. }) =
             table.find_by(spread, |var| Ok::<_, Infallible>(var.view(self.snapshot)));
-        let entry = entries.iter().find(|(other, _)| other.borrow() == key);
-        entry.map(|(_, value)| value)
+        let at = entries.position(part, key)?;
+        Some(&entries.all()[at].1)
     }
 
     /// Whether there is such a key.

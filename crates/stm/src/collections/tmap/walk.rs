@@ -43,7 +43,7 @@ where
                 return Ok(None);
             };
             match read(&self.table.level(level).buckets[index])? {
-                Bucket::Entries(entries) => self.entries = entries.iter(),
+                Bucket::Entries(entries) => self.entries = entries.all().iter(),
                 Bucket::Moved => {
                     let next = level + 1;
                     self.behind.push((next, 2 * index + 1));

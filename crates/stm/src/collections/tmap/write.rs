@@ -1,7 +1,7 @@
 //! What changes a map.
 
 use super::TMap;
-use super::entries::{added, position, removed, replaced};
+use super::entries::Entries;
 use super::table::{Bucket, Spread, Table};
 use crate::{Stm, Tx};
 use std::borrow::Borrow;
@@ -26,10 +26,13 @@ where
     pub fn insert(&self, tx: &Tx, key: K, value: V) -> Stm<Option<V>> {
         let spread = self.table.spread(&key);
         let place = self.table.find_for_insert(tx, spread)?;
-        let entries = place.entries;
-        let (entries, old) = match position(entries, &key) {
-            Some(at) => (replaced(entries, at, value), Some(entries[at].1.clone())),
-            None => (added(entries, (key, value)), None),
+        let (entries, part) = (place.entries, place.part);
+        let (entries, old) = match entries.position(part, &key) {
+            Some(at) => (
+                entries.replaced(at, value),
+                Some(entries.all()[at].1.clone()),
+            ),
+            None => (entries.added(part, (key, value)), None),
         };
         place.var.set(tx, Bucket::Entries(entries))?;
         if old.is_none() {
@@ -55,14 +58,14 @@ where
     {
         let spread = self.table.spread(key);
         let place = self.table.find(tx, spread)?;
-        let Some(at) = position(place.entries, key) else {
+        let Some(at) = place.entries.position(place.part, key) else {
             return Ok(None);
         };
-        let entries = removed(place.entries, at);
+        let entries = place.entries.removed(place.part, at);
         place.var.set(tx, Bucket::Entries(entries))?;
         self.count(tx, spread, -1)?;
         self.table.help_to_grow(tx);
-        Ok(Some(place.entries[at].1.clone()))
+        Ok(Some(place.entries.all()[at].1.clone()))
     }
 
     /// Gives `key` the value that `f` makes of the one it has; `None` is no value, before as after.
@@ -100,7 +103,7 @@ where
         for key in keys {
             let place = self.table.find(tx, self.table.spread(key))?;
             if !place.entries.is_empty() {
-                place.var.set(tx, Bucket::Entries(Box::default()))?;
+                place.var.set(tx, Bucket::Entries(Entries::new()))?;
             }
         }
         self.table
