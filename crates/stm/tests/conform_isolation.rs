@@ -383,3 +383,34 @@ fn two_that_always_collide_both_go_on() {
         assert_eq!(vars.map(|var| var.load()), [rounds * 4; 8]);
     });
 }
+
+#[test]
+fn a_transaction_may_read_and_write_tens_of_thousands() {
+    watched(|| {
+        // Where a log is searched from end to end, this does not end.
+        let vars: Vec<TVar<usize>> = (0..iters(50_000, 20_000, 1_000)).map(TVar::new).collect();
+        let other = TVar::new(0);
+        atomically(|tx| {
+            for var in &vars {
+                var.update(tx, |n| n + 1)?;
+            }
+            if tx.attempt() == 0 {
+                // Somebody else's commit, so that all is validated.
+                elsewhere(|| other.store(1));
+            }
+            for var in vars.iter().rev() {
+                var.update(tx, |n| n * 2)?;
+            }
+            tx.optionally(|tx| {
+                vars.iter().try_for_each(|v| v.set(tx, 0))?;
+                tx.retry::<()>()
+            })
+            .map(drop)
+        });
+        assert!(
+            vars.iter()
+                .enumerate()
+                .all(|(n, v)| v.load() == (n + 1) * 2)
+        );
+    });
+}

@@ -17,6 +17,8 @@ const VARS: usize = 3;
 enum Event {
     Read(usize, u32),
     Write(usize, u32),
+    /// One more than whatever is there.
+    Count(usize),
 }
 
 /// All variables. An operation carries what it read, so it has no further answer.
@@ -44,6 +46,7 @@ impl Model for State {
                 Event::Read(var, seen) if after[var] == seen => {}
                 Event::Read(..) => return None,
                 Event::Write(var, value) => after[var] = value,
+                Event::Count(var) => after[var] += 1,
             }
         }
         Some(after)
@@ -59,6 +62,8 @@ enum Step {
     Bump(usize),
     /// A branch that is left: its reads stay, its writes do not.
     Left(Vec<Step>),
+    /// Adds one, as a change that commutes.
+    Count(usize),
     Yield,
 }
 
@@ -66,7 +71,7 @@ fn steps(dice: &mut Dice, fresh: &mut u32, depth: u32) -> Vec<Step> {
     (0..1 + dice.below(4))
         .map(|_| {
             let var = dice.below(VARS as u64) as usize;
-            match dice.below(8) {
+            match dice.below(9) {
                 0..=2 => Step::Read(var),
                 3 => {
                     *fresh += 16;
@@ -74,6 +79,7 @@ fn steps(dice: &mut Dice, fresh: &mut u32, depth: u32) -> Vec<Step> {
                 }
                 4 | 5 => Step::Bump(var),
                 6 if depth > 0 => Step::Left(steps(dice, fresh, depth - 1)),
+                7 => Step::Count(var),
                 _ => Step::Yield,
             }
         })
@@ -159,7 +165,7 @@ fn reads_of_others(events: &[Event]) -> Vec<Event> {
         match *event {
             Event::Read(var, _) if !written.contains(&var) => reads.push(event.clone()),
             Event::Read(..) => {}
-            Event::Write(var, _) => written.push(var),
+            Event::Write(var, _) | Event::Count(var) => written.push(var),
         }
     }
     reads
@@ -183,6 +189,10 @@ fn perform(tx: &Tx, vars: &[TVar<u32>; VARS], notes: &Notes<'_>, steps: &[Step])
             }
             Step::Write(var, value) => write(*var, *value)?,
             Step::Bump(var) => write(*var, read(*var)? + 1)?,
+            Step::Count(var) => {
+                vars[*var].commute(tx, |n| n + 1)?;
+                notes.note(Event::Count(*var));
+            }
             Step::Yield => thread::yield_now(),
             Step::Left(steps) => {
                 let length = notes.attempts.borrow().last().map_or(0, |a| a.events.len());
@@ -200,7 +210,7 @@ fn perform(tx: &Tx, vars: &[TVar<u32>; VARS], notes: &Notes<'_>, steps: &[Step])
 /// One operation of a thread, of a kind that the dice choose.
 fn operate(vars: &[TVar<u32>; VARS], notes: &Notes<'_>, dice: &mut Dice, fresh: &mut u32) {
     let var = dice.below(VARS as u64) as usize;
-    match dice.below(12) {
+    match dice.below(16) {
         0 => {
             notes.begin();
             *fresh += 16;
@@ -232,6 +242,17 @@ fn operate(vars: &[TVar<u32>; VARS], notes: &Notes<'_>, dice: &mut Dice, fresh: 
                 abort(())
             });
             notes.finish(false);
+        }
+        4 => {
+            // No branch: what is irrevocable cannot retry.
+            let steps = steps(dice, fresh, 0);
+            atomically(|tx| {
+                notes.begin();
+                perform(tx, vars, notes, &steps)?;
+                tx.irrevocable()?;
+                perform(tx, vars, notes, &steps)
+            });
+            notes.finish(true);
         }
         _ => {
             let steps = steps(dice, fresh, 1);
