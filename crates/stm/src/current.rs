@@ -6,7 +6,6 @@
 //! 2. The record is cleared on every way out of an attempt, also by a panic.
 
 use crate::log::Log;
-use std::cell::Cell;
 use std::panic::Location;
 use weftwork_core::wait::{self, Forbidden};
 
@@ -103,7 +102,8 @@ pub(crate) fn give_back(log: Box<Log>) {
 
 #[cfg(not(weftwork_loom))]
 mod local {
-    use super::{Cell, Log, Place};
+    use super::{Log, Place};
+    use std::cell::Cell;
 
     struct Local {
         running: Cell<Option<Place>>,

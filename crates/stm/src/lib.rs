@@ -17,7 +17,9 @@
 mod alternatives;
 pub mod bridge;
 mod builder;
+mod canary;
 mod clock;
+#[cfg(not(weftwork_loom))]
 mod collections;
 mod commit;
 mod commute;
@@ -40,6 +42,7 @@ mod var;
 mod waiting;
 mod watch;
 
+#[cfg(not(weftwork_loom))]
 pub use collections::{
     Full, Held, TArray, TBQueue, TBroadcast, TChan, TMVar, TMap, TMapView, TPriorityQueue, TQueue, TRwLock, TSem, TSet,
     TSetView,

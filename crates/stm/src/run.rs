@@ -429,11 +429,8 @@ fn register(tx: &Tx) -> Verdict {
         "the transaction at {} calls `retry` at {location} without having read anything: nobody could wake it",
         tx.location
     );
-    let mut distinct: Vec<_> = (0..reads.len()).map(|n| reads.get(n)).collect();
-    distinct.sort_unstable_by_key(|read| read.var);
-    distinct.dedup_by_key(|read| read.var);
     let mut registration = Registration::new(&domain().table);
-    for read in distinct {
+    for read in reads.distinct() {
         if !registration.add(read.var, read.node) {
             return Verdict::Changed;
         }

@@ -12,6 +12,7 @@
 //! 2. When a turn ends, the first in line is woken, and, as long as that is a future, the next one, too.
 //! 3. Wakers are called without the lock.
 
+use crate::canary::is_weak;
 use crate::domain::domain;
 use crate::waiting::Waiter;
 use std::collections::VecDeque;
@@ -60,7 +61,7 @@ impl Gate {
             let mut state = self.0.lock();
             state.is_taken = false;
             let mut woken = mem::take(&mut state.outside);
-            for ticket in &state.line {
+            for ticket in state.line.iter().filter(|_| !is_weak("stm: end of a turn")) {
                 woken.push(Arc::clone(&ticket.waiter));
                 if !ticket.is_future {
                     break;

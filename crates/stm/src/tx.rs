@@ -6,6 +6,7 @@
 //!    the attempt. So even an attempt that is doomed has seen one consistent state (opacity).
 //! 2. Once `fate` is not `Running`, the attempt does not commit, whatever the body returns.
 
+use crate::canary::is_weak;
 use crate::domain::domain;
 use crate::error::{Stm, Stop};
 use crate::log::Log;
@@ -232,6 +233,11 @@ impl Tx {
         let now = domain().clock.now();
         let still = self.log.all_reads(|read| read.var.look().is(read.node));
         if still {
+            let now = if is_weak("stm: extension") {
+                domain().clock.now()
+            } else {
+                now
+            };
             self.time.set(now);
             self.log.counters.count(Count::Extension);
         }

@@ -7,6 +7,7 @@
 
 pub(crate) mod inner;
 
+use crate::canary::is_weak;
 use crate::node::{self, Fresh};
 use crate::reclaim::{self, Pin};
 use crate::{Snapshot, Stm, Tx, commit};
@@ -120,7 +121,12 @@ impl<T: Send + Sync + 'static> TVar<T> {
         let value = self.seed.with(|seed| unsafe { (*seed).assume_init_read() });
         let inner = Inner::allocate(Fresh::new(value));
         // Release: pairs with the loads in `var` and above.
-        self.inner.store(inner.as_ptr(), Ordering::Release);
+        let order = if is_weak("stm: seed") {
+            Ordering::Relaxed
+        } else {
+            Ordering::Release
+        };
+        self.inner.store(inner.as_ptr(), order);
         // SAFETY: as in `var`.
         unsafe { VarRef::new(inner) }
     }

@@ -7,6 +7,9 @@ use crate::node::NodeRef;
 use crate::var::inner::VarRef;
 use weftwork_core::sync::cell::UnsafeCell;
 
+/// Up to this many reads, doubles are found by comparing each with each.
+const FEW: usize = 16;
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Read {
     pub(crate) var: VarRef,
@@ -32,10 +35,24 @@ impl Reads {
         self.0.with(|reads| unsafe { (*reads).len() })
     }
 
-    #[inline]
-    pub(crate) fn get(&self, n: usize) -> Read {
+    /// The variables that were read, each once.
+    pub(crate) fn distinct(&self) -> Vec<Read> {
         // SAFETY: the only access, by the invariant.
-        self.0.with(|reads| unsafe { (&*reads)[n] })
+        let all = self.0.with(|reads| unsafe { (*reads).clone() });
+        if all.len() <= FEW {
+            // In the order of reading, which is the same each time a model runs, as addresses are not.
+            let mut distinct: Vec<Read> = Vec::with_capacity(all.len());
+            for read in all {
+                if distinct.iter().all(|other| other.var != read.var) {
+                    distinct.push(read);
+                }
+            }
+            return distinct;
+        }
+        let mut distinct = all;
+        distinct.sort_unstable_by_key(|read| read.var);
+        distinct.dedup_by_key(|read| read.var);
+        distinct
     }
 
     /// Whether `holds` of all reads. It must not touch the log of the reads.

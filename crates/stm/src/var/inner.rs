@@ -15,6 +15,7 @@
 //!    retires it. A [`VarRef`] is made from a handle, and used only while that handle exists, or by whoever has
 //!    been pinned since.
 
+use crate::canary::is_weak;
 use crate::node::{self, Dispose, Fresh, Header, NodeRef};
 use crate::reclaim::{self, Pin};
 use std::alloc::Layout;
@@ -95,7 +96,12 @@ impl VarRef {
         let dispose = fresh.dispose();
         let node = fresh.publish(now, Some(old));
         // Release: pairs with `look`; the node's value and stamp were written before.
-        self.head.store(node.as_ptr(), Ordering::Release);
+        let order = if is_weak("stm: publication") {
+            Ordering::Relaxed
+        } else {
+            Ordering::Release
+        };
+        self.head.store(node.as_ptr(), order);
         let old = NonNull::new(old.as_ptr()).expect("a node");
         // SAFETY: it was replaced just now, by us alone, who had the lock: so it is retired once, and nobody
         // finds it in the variable. Who pins from now on reads a clock that is not behind `now`, so does not
@@ -186,8 +192,13 @@ impl Inner {
     pub(crate) fn announce(&self, node: NodeRef) -> bool {
         let mut word = self.look();
         loop {
-            if !word.is(node) {
-                return false;
+            let is_there = if is_weak("stm: mark on a locked word") {
+                word.node() == node
+            } else {
+                word.is(node)
+            };
+            if !is_there {
+                return is_weak("stm: second look of the sleeper");
             }
             if word.has_waiters() {
                 return true;

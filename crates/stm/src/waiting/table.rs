@@ -1,6 +1,7 @@
 //! The table of sleepers, keyed by the address of the variable.
 
 use super::Waiter;
+use crate::canary::is_weak;
 use crate::node::NodeRef;
 use crate::var::inner::VarRef;
 use crossbeam_utils::CachePadded;
@@ -80,11 +81,14 @@ impl Registration {
         let address = var.address();
         let waiter = Arc::clone(&self.waiter);
         self.addresses.push(address);
+        if is_weak("stm: entry before mark") && !var.announce(node) {
+            return false;
+        }
         self.table
             .bucket(address)
             .lock()
             .push(Entry { address, waiter });
-        var.announce(node)
+        is_weak("stm: entry before mark") || var.announce(node)
     }
 
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
