@@ -165,6 +165,8 @@ pub enum StartError {
     Timeout,
     /// The executor takes no more tasks.
     Refused,
+    /// A name that it was to be [registered](crate::Options::register) under is taken: here is who has it.
+    AlreadyStarted(Pid),
 }
 
 impl fmt::Display for StartError {
@@ -173,6 +175,7 @@ impl fmt::Display for StartError {
             StartError::Ignored => f.write_str("actor chose not to start"),
             StartError::Failed(reason) => write!(f, "actor did not start: {reason}"),
             StartError::Timeout => f.write_str("actor did not start in time"),
+            StartError::AlreadyStarted(holder) => write!(f, "name is taken by {holder}"),
             StartError::Refused => f.write_str("executor takes no more tasks"),
         }
     }

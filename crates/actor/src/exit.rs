@@ -15,6 +15,7 @@
 
 use crate::cell::CellRef;
 use crate::owned::Owned;
+use crate::panics;
 use crate::pid::Pid;
 use crate::reason::Reason;
 use crate::signal::{Cause, Observer, Signal};
@@ -96,6 +97,14 @@ fn exit(cell: &CellRef, own: &mut Owned, from: Pid, reason: Reason, cause: Cause
 /// Tells everybody of the end. The inbox is closed.
 pub(crate) fn announce(cell: &CellRef, own: &mut Owned, reason: &Reason) {
     let Some(more) = &mut own.more else { return };
+    let mut observers = Vec::new();
+    for (reference, observer) in more.watchers.take() {
+        match observer {
+            // Before anybody hears of the end: see `ends`.
+            Observer::Hook(call) => drop(panics::catch(|| call(&cell.pid()))),
+            other => observers.push((reference, other)),
+        }
+    }
     for peer in more.links.take() {
         peer.send(Signal::Exit {
             from: cell.pid(),
@@ -103,7 +112,7 @@ pub(crate) fn announce(cell: &CellRef, own: &mut Owned, reason: &Reason) {
             cause: Cause::Link,
         });
     }
-    for (reference, observer) in more.watchers.take() {
+    for (reference, observer) in observers {
         match observer {
             Observer::Actor(watcher) => {
                 watcher.send(Signal::Down {
@@ -114,6 +123,7 @@ pub(crate) fn announce(cell: &CellRef, own: &mut Owned, reason: &Reason) {
             }
             // He may have gone.
             Observer::Outside(watcher) => drop(watcher.send(reason.clone())),
+            Observer::Hook(_) => {}
         }
     }
     for (reference, target) in more.monitors.take_all() {

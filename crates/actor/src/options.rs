@@ -1,6 +1,7 @@
 //! How an actor is started.
 
 use crate::mailbox::{Mailbox, OnFull};
+use crate::registry::{Registrations, Via};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub struct Options {
     pub(crate) mailbox: Mailbox,
     pub(crate) is_linked: bool,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) registrations: Registrations,
 }
 
 impl Options {
@@ -49,6 +51,17 @@ impl Options {
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Registers the actor under `name`, before its `init` runs and until it has ended: see
+    /// [`registry`](crate::registry). If the name is taken there is no new actor. An actor without a
+    /// [`name`](Self::name) is reported under this one. May be called several times, for several names.
+    #[must_use]
+    pub fn register(mut self, via: impl Via, name: impl Into<Arc<str>>) -> Self {
+        let name = name.into();
+        self.name.get_or_insert_with(|| Arc::clone(&name));
+        self.registrations.add(via, name);
         self
     }
 

@@ -58,6 +58,14 @@ impl Pid {
             .map_or("outside", |cell| (cell.vtable.type_name)())
     }
 
+    /// The address of the actor, if it is an `A`.
+    #[must_use]
+    pub fn downcast<A: crate::Actor>(&self) -> Option<crate::Addr<A>> {
+        let cell = self.0.as_ref()?;
+        let is_one = (cell.vtable.type_id)() == std::any::TypeId::of::<A>();
+        is_one.then(|| crate::Addr::of(cell.clone()))
+    }
+
     /// Whether the actor has not ended. It may be about to.
     #[must_use]
     pub fn is_alive(&self) -> bool {

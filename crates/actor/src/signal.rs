@@ -4,6 +4,7 @@
 //! actor's own code (an exit that is trapped, a down, a stop) then waits among the messages for its turn.
 
 use crate::cell::{CellRef, Header};
+use crate::ends::AtEnd;
 use crate::mailbox::letter::{Class, Delivery, Kind, Letter};
 use crate::pid::Pid;
 use crate::reason::Reason;
@@ -51,6 +52,8 @@ pub(crate) enum Cause {
 pub(crate) enum Observer {
     Actor(CellRef),
     Outside(oneshot::Sender<Reason>),
+    /// Not told but called: see [`ends`](crate::ends).
+    Hook(AtEnd),
 }
 
 static CLASS: Class = Class {

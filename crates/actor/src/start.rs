@@ -106,6 +106,10 @@ fn launch<A: Actor>(
     let (name, spawner) = (options.name, Arc::clone(&engine));
     let header = |vtable| Header::new(vtable, number::next(), mailbox, name, engine, own);
     let cell = Cell::<A>::make(header, args);
+    // SAFETY: the only one for this cell.
+    let runner = unsafe { Runner::new(cell.clone()) };
+    // If a name is taken the runner is dropped, which ends what has not begun.
+    options.registrations.register(&cell)?;
     if let Some(parent) = linked {
         // SAFETY: a handler of the parent calls this, so we are the owner; no reference is held.
         unsafe { parent.owned() }
@@ -113,8 +117,6 @@ fn launch<A: Actor>(
             .links
             .linked_by(cell.clone());
     }
-    // SAFETY: the only one for this cell.
-    let runner = unsafe { Runner::new(cell.clone()) };
     let Some(task) = spawner.run(runner) else {
         if let Some(parent) = linked {
             // SAFETY: as above.

@@ -4,6 +4,7 @@ use crate::actor::{Actor, Down, Exit, InitError};
 use crate::cell::{CellRef, Header};
 use crate::context::Context;
 use crate::reason::Reason;
+use std::any::TypeId;
 use std::mem::replace;
 use std::ptr::NonNull;
 use weftwork_core::sync::cell::UnsafeCell;
@@ -21,7 +22,7 @@ enum Stage<A: Actor> {
     Gone,
 }
 
-/// Every entry but `free` and `type_name` wants the caller to be the owner (invariant 2 of the cell), and a
+/// Every entry but `free`, `type_name` and `type_id` wants the caller to be the owner (invariant 2 of the cell), and a
 /// cell of its type.
 pub(crate) struct VTable {
     /// Makes the actor of its arguments. Once.
@@ -34,6 +35,7 @@ pub(crate) struct VTable {
     /// Frees the cell, whose last reference is gone.
     pub(crate) free: unsafe fn(NonNull<Header>),
     pub(crate) type_name: fn() -> &'static str,
+    pub(crate) type_id: fn() -> TypeId,
 }
 
 impl<A: Actor> Cell<A> {
@@ -56,6 +58,7 @@ const fn vtable<A: Actor>() -> VTable {
         clear: clear::<A>,
         free: free::<A>,
         type_name: std::any::type_name::<A>,
+        type_id: TypeId::of::<A>,
     }
 }
 
