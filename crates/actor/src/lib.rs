@@ -61,6 +61,8 @@ mod ends;
 mod error;
 mod executor;
 mod exit;
+mod feed;
+pub mod groups;
 mod later;
 mod links;
 mod mailbox;

@@ -91,6 +91,16 @@ impl<M: Send + 'static> Recipient<M> {
         self.post(message, verdict)
     }
 
+    /// Sends a message however full the mailbox is, as [`Context::send_self`](crate::Context::send_self).
+    ///
+    /// # Errors
+    /// The actor has ended. Here is the message.
+    pub(crate) fn push_anyway(&self, message: M) -> Result<(), M> {
+        self.cell.room.admit();
+        send::push(&self.cell, (self.table.put)(message))
+            .map_err(|letter| (self.table.take)(letter))
+    }
+
     fn post(&self, message: M, verdict: Verdict) -> Result<(), SendError<M>> {
         match verdict {
             Verdict::Push => send::push(&self.cell, (self.table.put)(message))
