@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use weftwork_actor::groups::{Event, Scope};
-//! use weftwork_actor::{Options, Reason, start};
+//! use weftwork_actor::{Options, start};
 //! # use weftwork_actor::{Actor, Context, InitError};
 //! # struct Guest;
 //! # impl Actor for Guest {
