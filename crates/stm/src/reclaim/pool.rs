@@ -24,10 +24,10 @@ use weftwork_core::sync::Mutex;
 use std::sync::atomic::{AtomicUsize as Count, Ordering};
 
 /// The sizes of the classes.
-const SIZES: [usize; 5] = [32, 48, 64, 96, 128];
+const SIZES: [usize; 6] = [16, 32, 48, 64, 96, 128];
 
 /// The class of a size, by the number of 16-byte steps it needs.
-const CLASSES: [u8; 9] = [0, 0, 0, 1, 2, 3, 3, 4, 4];
+const CLASSES: [u8; 9] = [0, 0, 1, 2, 3, 4, 4, 5, 5];
 
 /// What each block is aligned to.
 const BLOCK_ALIGN: usize = 16;
@@ -248,6 +248,7 @@ impl Depot {
         pub(super) fn new() -> Self {
             Depot {
                 stores: [
+                    Mutex::new(Store::new()),
                     Mutex::new(Store::new()),
                     Mutex::new(Store::new()),
                     Mutex::new(Store::new()),
