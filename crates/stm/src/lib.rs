@@ -42,12 +42,12 @@ mod var;
 mod waiting;
 mod watch;
 
+pub use builder::{Transaction, named, transaction};
 #[cfg(not(weftwork_loom))]
 pub use collections::{
-    Full, Held, TArray, TBQueue, TBroadcast, TChan, TMVar, TMap, TMapView, TPriorityQueue, TQueue, TRwLock, TSem, TSet,
-    TSetView,
+    Full, Held, TArray, TBQueue, TBroadcast, TChan, TMVar, TMap, TMapView, TPriorityQueue, TQueue,
+    TRwLock, TSem, TSet, TSetView,
 };
-pub use builder::{Transaction, named, transaction};
 pub use error::{Stm, Stop, TryRunError, TxError, TxFailed, abort};
 pub use future::{
     Atomically, RunTransaction, TryAtomically, atomically_async, try_atomically_async,

@@ -2,7 +2,7 @@
 
 use super::TMap;
 use super::entries::Entries;
-use super::table::{Bucket, Spread, Table};
+use super::table::{Bucket, Table};
 use crate::{Stm, Tx};
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
@@ -36,7 +36,7 @@ where
         };
         place.var.set(tx, Bucket::Entries(entries))?;
         if old.is_none() {
-            self.count(tx, spread, 1)?;
+            self.table.count(spread).commute(tx, |count| count + 1)?;
         }
         self.table.help_to_grow(tx);
         Ok(old)
@@ -63,7 +63,7 @@ where
         };
         let entries = place.entries.removed(place.part, at);
         place.var.set(tx, Bucket::Entries(entries))?;
-        self.count(tx, spread, -1)?;
+        self.table.count(spread).commute(tx, |count| count - 1)?;
         self.table.help_to_grow(tx);
         Ok(Some(place.entries.all()[at].1.clone()))
     }
@@ -110,13 +110,6 @@ where
             .counts
             .iter()
             .try_for_each(|count| count.set(tx, 0))
-    }
-
-    /// Adds to the number of keys, without reading it.
-    fn count(&self, tx: &Tx, spread: Spread, more: isize) -> Stm<()> {
-        self.table
-            .count(spread)
-            .commute(tx, move |count| count + more)
     }
 }
 
