@@ -11,7 +11,7 @@ use crate::exit::{self, Arrival};
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
 use crate::mailbox::letter::{Delivery, Kind, Letter};
-use crate::owned::Phase;
+use crate::owned::{More, Owned, Phase};
 use crate::panics;
 use crate::reason::Reason;
 use crate::signal::Signal;
@@ -20,12 +20,15 @@ use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step as Weak};
+
 /// How many messages a poll handles at most.
 const BATCH: u32 = 64;
 /// How long a poll goes on taking messages.
 const SLICE: Duration = Duration::from_micros(100);
 /// After so many messages a poll looks at the clock.
-const LOOK: u32 = 16;
+const LOOK: u32 = 24;
 
 /// The future of an actor's task. It owns the cell's owned part (invariant 2 of the cell).
 pub(crate) struct Runner(CellRef);
@@ -62,7 +65,7 @@ impl Drop for Runner {
 }
 
 /// Reaches the owned part for the length of a closure that calls nothing of the user's.
-fn with<R>(cell: &CellRef, f: impl FnOnce(&mut crate::owned::Owned) -> R) -> R {
+fn with<R>(cell: &CellRef, f: impl FnOnce(&mut Owned) -> R) -> R {
     // SAFETY: this file runs for the runner, the owner, and passes closures that reach nothing else.
     f(unsafe { cell.owned() })
 }
@@ -90,6 +93,11 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
             if init(cell).is_err() {
                 return Poll::Ready(());
             }
+            // The first poll may be on the stack of whoever waits for the end of `init`: no further.
+            if !is_quiet(cell) {
+                context.waker().wake_by_ref();
+            }
+            return Poll::Pending;
         }
         Phase::Running => fire_timers(cell),
         Phase::Ended => return Poll::Ready(()),
@@ -123,6 +131,15 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
             return Poll::Pending;
         }
     }
+}
+
+/// Whether `init` left nothing to do.
+fn is_quiet(cell: &CellRef) -> bool {
+    let is_quiet = |own: &mut Owned| {
+        let has_more = |more: &More| !more.next.is_empty() || !more.timers.is_empty();
+        own.stop.is_none() && !own.more.as_deref().is_some_and(has_more)
+    };
+    with(cell, is_quiet) && cell.shelf(|shelf| shelf.is_empty() && cell.inbox.try_idle())
 }
 
 /// Whether the slice is over that begins with the first look.
@@ -386,6 +403,13 @@ fn end(cell: &CellRef, mut reason: Reason, terminates: bool) {
         reason = panic;
     }
     with(cell, |own| own.phase = Phase::Ended);
+    // Canary: the end is told first, and the inbox closed afterwards.
+    #[cfg(weftwork_canary)]
+    if canary::is(Weak::Of("actor_announce")) {
+        take_inbox(cell);
+        with(cell, |own| exit::announce(cell, own, &reason));
+        with(cell, |own| own.more = None);
+    }
     // SAFETY: we are the owner, and the inbox is open.
     unsafe { cell.set_exit(reason.clone()) };
     let mut rest = cell.shelf(|shelf| {
@@ -393,6 +417,13 @@ fn end(cell: &CellRef, mut reason: Reason, terminates: bool) {
         rest.append(cell.inbox.close());
         rest
     });
+    // Canary: what came in last is not looked at.
+    #[cfg(weftwork_canary)]
+    let mut rest = if canary::is(Weak::Of("actor_late")) || canary::is(Weak::Of("actor_announce")) {
+        Chain::new()
+    } else {
+        rest
+    };
     sort(cell, &mut rest);
     with(cell, |own| exit::announce(cell, own, &reason));
     cell.room.close();

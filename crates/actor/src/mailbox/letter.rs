@@ -6,7 +6,7 @@
 //! 3. The class of an envelope is one made for its type of payload.
 
 use crate::cell::CellRef;
-use crate::mailbox::Priority;
+use crate::mailbox::{Priority, pool};
 use crate::panics;
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
@@ -61,14 +61,14 @@ unsafe impl Send for Letter {}
 
 impl Letter {
     pub(crate) fn new<P: Send + 'static>(class: &'static Class, payload: P) -> Letter {
-        let envelope = Box::new(Envelope {
-            node: Node {
-                next: UnsafeCell::new(ptr::null_mut()),
-                class,
-            },
-            payload,
-        });
-        Letter(NonNull::from(Box::leak(envelope)).cast())
+        let place = pool::take::<Envelope<P>>();
+        let node = Node {
+            next: UnsafeCell::new(ptr::null_mut()),
+            class,
+        };
+        // SAFETY: memory for an envelope, and ours.
+        unsafe { place.write(Envelope { node, payload }) };
+        Letter(place.cast())
     }
 
     #[inline]
@@ -83,9 +83,14 @@ impl Letter {
     /// The letter was made with a payload of this type.
     #[inline]
     pub(crate) unsafe fn open<P>(self) -> P {
-        let node = self.into_raw();
-        // SAFETY: made by `new` as a box of this type, says the caller, and owned by us.
-        unsafe { Box::from_raw(node.cast::<Envelope<P>>().as_ptr()) }.payload
+        let place = self.into_raw().cast::<Envelope<P>>();
+        // SAFETY: made by `new` with this type, says the caller, and owned by us: it is moved out, and the
+        // memory given back.
+        unsafe {
+            let envelope = place.read();
+            pool::give_back(place);
+            envelope.payload
+        }
     }
 
     /// Looks at the payload.
@@ -117,7 +122,7 @@ impl Letter {
     /// The node is the caller's and starts an envelope of this type.
     pub(crate) unsafe fn discard<P>(node: NonNull<Node>) {
         // SAFETY: as in `open`.
-        drop(unsafe { Box::from_raw(node.cast::<Envelope<P>>().as_ptr()) });
+        drop(unsafe { Letter(node).open::<P>() });
     }
 }
 

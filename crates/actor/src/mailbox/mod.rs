@@ -11,6 +11,7 @@ pub(crate) mod inbox;
 pub(crate) mod lanes;
 pub(crate) mod letter;
 mod policy;
+mod pool;
 mod priority;
 pub(crate) mod room;
 

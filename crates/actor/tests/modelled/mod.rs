@@ -1,0 +1,53 @@
+//! An executor for models: a queue whose tasks the model itself runs, where it likes.
+
+#![allow(dead_code, unreachable_pub, reason = "each model uses a part")]
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use weftwork_actor::{Actor, Addr, Options, start_async};
+use weftwork_core::sync::{Condvar, Mutex};
+use weftwork_core::{Refused, Spawn, Task};
+
+/// The tasks that wait to be run. A waker puts one here; who runs them waits for it.
+#[derive(Clone, Default)]
+pub struct Queue(Arc<(Mutex<Vec<Task>>, Condvar)>);
+
+impl Spawn for Queue {
+    fn spawn_task(&self, task: Task) -> Result<(), Refused> {
+        self.0.0.lock().push(task);
+        self.0.1.notify_one();
+        Ok(())
+    }
+}
+
+impl Queue {
+    /// Runs tasks until `is_done`. Waits for the next one: a wake that is lost is a deadlock.
+    pub fn run_until(&self, is_done: impl Fn() -> bool) {
+        while !is_done() {
+            let task = {
+                let mut tasks = self.0.0.lock();
+                loop {
+                    match tasks.pop() {
+                        Some(task) => break task,
+                        None => self.0.1.wait(&mut tasks),
+                    }
+                }
+            };
+            task.run();
+        }
+    }
+
+    /// Starts an actor, whose `init` runs here.
+    pub fn start<A: Actor>(&self, args: A::Args, options: Options) -> Addr<A> {
+        let mut starting = pin!(start_async::<A>(self, args, options));
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            if let Poll::Ready(started) = starting.as_mut().poll(&mut context) {
+                return started.expect("it starts");
+            }
+            let task = self.0.0.lock().pop().expect("its task is queued");
+            task.run();
+        }
+    }
+}
