@@ -96,34 +96,45 @@ pub(crate) enum Refusal<P> {
     Failed(Reason),
 }
 
+/// A child that was not added.
+#[derive(Debug)]
+pub(crate) struct NotAdded<P, S> {
+    pub(crate) refusal: Refusal<P>,
+    pub(crate) child: Box<Child<P, S>>,
+}
+
 impl<P: Clone + Eq + Hash, S> Plan<P, S> {
     /// Adds a child and starts it. One that fails to start is not added, and given back.
     pub(crate) fn add(
         &mut self,
         hands: &mut impl Hands<P, S>,
         child: Child<P, S>,
-    ) -> Result<Option<P>, (Refusal<P>, Child<P, S>)> {
-        if let Err(error) = check::child(&self.flags, child.id.as_ref(), &child.rules) {
-            return Err((Refusal::Impossible(error), child));
-        }
-        let present = child.id.as_ref().and_then(|id| self.children.by_id(id));
-        if let Some(present) = present.and_then(|key| self.children.get(key)) {
-            let refusal = match present.state() {
-                State::Running(pid) => Refusal::AlreadyStarted(pid.clone()),
-                State::Restarting(..) | State::Ended => Refusal::AlreadyPresent,
-            };
-            return Err((refusal, child));
-        }
-        if self.children.len() >= self.flags.max_children {
-            return Err((Refusal::TooMany, child));
+    ) -> Result<Option<P>, NotAdded<P, S>> {
+        if let Err(refusal) = self.may_add(&child) {
+            let child = Box::new(child);
+            return Err(NotAdded { refusal, child });
         }
         let key = self.children.push(child);
-        match self.launch(hands, key) {
-            Ok(pid) => Ok(pid),
-            Err(reason) => {
-                let child = self.children.remove(key).expect("it was pushed above");
-                Err((Refusal::Failed(reason), child))
+        self.launch(hands, key).map_err(|reason| {
+            let child = self.children.remove(key);
+            NotAdded {
+                refusal: Refusal::Failed(reason),
+                child: Box::new(child.expect("one that did not start keeps its place")),
             }
+        })
+    }
+
+    fn may_add(&self, child: &Child<P, S>) -> Result<(), Refusal<P>> {
+        check::child(&self.flags, child.id.as_ref(), &child.rules).map_err(Refusal::Impossible)?;
+        let present = child.id.as_ref().and_then(|id| self.children.by_id(id));
+        match present
+            .and_then(|key| self.children.get(key))
+            .map(Child::state)
+        {
+            Some(State::Running(pid)) => Err(Refusal::AlreadyStarted(pid.clone())),
+            Some(State::Restarting(..) | State::Ended) => Err(Refusal::AlreadyPresent),
+            None if self.children.len() >= self.flags.max_children => Err(Refusal::TooMany),
+            None => Ok(()),
         }
     }
 

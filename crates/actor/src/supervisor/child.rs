@@ -10,14 +10,18 @@ use crate::pid::Pid;
 use crate::reason::Reason;
 use std::fmt;
 
+type Made = Result<Pid, StartError>;
+
 /// Makes an incarnation.
 pub(crate) enum ChildStart {
-    Again(Box<dyn FnMut(&mut StartContext<'_>) -> Result<Pid, StartError> + Send>),
-    Once(Option<Box<dyn FnOnce(&mut StartContext<'_>) -> Result<Pid, StartError> + Send>>),
+    Again(Box<dyn FnMut(&mut StartContext<'_>) -> Made + Send>),
+    Once(Option<FirstAndLast>),
 }
 
+type FirstAndLast = Box<dyn FnOnce(&mut StartContext<'_>) -> Made + Send>;
+
 impl ChildStart {
-    pub(crate) fn call(&mut self, ctx: &mut StartContext<'_>) -> Result<Pid, StartError> {
+    pub(crate) fn call(&mut self, ctx: &mut StartContext<'_>) -> Made {
         match self {
             ChildStart::Again(start) => start(ctx),
             ChildStart::Once(start) => match start.take() {

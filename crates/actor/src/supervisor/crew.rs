@@ -10,7 +10,7 @@ use super::id::ChildId;
 use super::keeper::Keeper;
 use super::plan::{Again, Hands};
 use super::report::Report;
-use super::rules::Shutdown;
+use super::rules::{Rules, Shutdown};
 use super::spec::{Clock, Reporter};
 use super::starting::StartContext;
 use crate::context::Context;
@@ -136,9 +136,14 @@ impl Hands<Pid, ChildStart> for Crew<'_> {
     fn start(
         &mut self,
         id: Option<&ChildId>,
+        rules: &Rules,
         start: &mut ChildStart,
     ) -> Result<Option<Pid>, Reason> {
-        let mut ctx = StartContext { ctx: self.ctx, id };
+        let mut ctx = StartContext {
+            ctx: self.ctx,
+            id,
+            how: rules.how(),
+        };
         let started = match catch_unwind(AssertUnwindSafe(|| start.call(&mut ctx))) {
             Ok(started) => started,
             // The supervisor was killed: it is not for the child to catch that.

@@ -44,7 +44,12 @@ impl Hands<u32, u32> for World {
     fn random(&mut self) -> f64 {
         0.5
     }
-    fn start(&mut self, _: Option<&ChildId>, tag: &mut u32) -> Result<Option<u32>, Reason> {
+    fn start(
+        &mut self,
+        _: Option<&ChildId>,
+        _: &Rules,
+        tag: &mut u32,
+    ) -> Result<Option<u32>, Reason> {
         self.started.push(*tag);
         if self.failing > 0 {
             self.failing -= 1;

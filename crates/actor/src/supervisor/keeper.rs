@@ -99,9 +99,9 @@ impl Handler<Add> for Keeper {
     fn handle(&mut self, Add(spec): Add, ctx: &mut Context<Self>) -> Added {
         let child = self.child(*spec);
         let mut crew = Crew::new(ctx, &mut self.tools);
-        self.plan.add(&mut crew, child).map_err(|(refusal, child)| {
-            let (id, rules, start) = (child.id, child.rules, child.start);
-            (refusal, Box::new(ChildSpec { id, rules, start }))
+        self.plan.add(&mut crew, child).map_err(|not| {
+            let (id, rules, start) = (not.child.id, not.child.rules, not.child.start);
+            (not.refusal, Box::new(ChildSpec { id, rules, start }))
         })
     }
 }

@@ -24,6 +24,8 @@ mod handle;
 mod id;
 mod keeper;
 mod plan;
+#[cfg(all(target_os = "linux", not(weftwork_loom)))]
+mod process;
 mod report;
 mod restart;
 mod rules;
@@ -44,6 +46,8 @@ pub use child::ChildSpec;
 pub use child_ref::ChildRef;
 pub use handle::{AddChildError, AddChildErrorKind, SupervisorRef};
 pub use id::ChildId;
+#[cfg(all(target_os = "linux", not(weftwork_loom)))]
+pub use process::{OsId, Process, ProcessArgs, ProcessExit};
 pub use report::Report;
 pub use rules::{AutoShutdown, Kind, Limit, Restart, Rules, Shutdown, Strategy};
 pub use spec::SupervisorSpec;

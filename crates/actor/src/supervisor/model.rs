@@ -72,7 +72,12 @@ impl Hands<u32, u32> for World {
     fn random(&mut self) -> f64 {
         0.0
     }
-    fn start(&mut self, _: Option<&ChildId>, tag: &mut u32) -> Result<Option<u32>, Reason> {
+    fn start(
+        &mut self,
+        _: Option<&ChildId>,
+        _: &Rules,
+        tag: &mut u32,
+    ) -> Result<Option<u32>, Reason> {
         self.start_child(*tag)
     }
     fn stop(&mut self, _: Option<&ChildId>, pid: &u32, how: Shutdown) -> Reason {
@@ -569,7 +574,7 @@ proptest! {
                 }
                 Op::Add(n, rules) => {
                     let (child, kid) = kid(n, rules);
-                    let got = plan.add(&mut world, child).map_err(|(refusal, _)| refusal);
+                    let got = plan.add(&mut world, child).map_err(|not| not.refusal);
                     if flags.strategy == Strategy::Dynamic && kid.rules.significant {
                         continue;
                     }

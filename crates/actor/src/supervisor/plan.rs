@@ -17,7 +17,7 @@
 
 use super::id::ChildId;
 use super::report::Report;
-use super::rules::{AutoShutdown, Flags, Restart, Shutdown, Strategy};
+use super::rules::{AutoShutdown, Flags, Restart, Rules, Shutdown, Strategy};
 use super::table::{Children, Key, State};
 use super::window::Window;
 use crate::reason::Reason;
@@ -30,7 +30,12 @@ pub(crate) trait Hands<P, S> {
     /// A number from 0 to 1.
     fn random(&mut self) -> f64;
     /// Starts an incarnation, and returns when its `init` has. `None`: it chose not to start.
-    fn start(&mut self, id: Option<&ChildId>, start: &mut S) -> Result<Option<P>, Reason>;
+    fn start(
+        &mut self,
+        id: Option<&ChildId>,
+        rules: &Rules,
+        start: &mut S,
+    ) -> Result<Option<P>, Reason>;
     /// Stops a child, and returns when it has ended.
     fn stop(&mut self, id: Option<&ChildId>, pid: &P, how: Shutdown) -> Reason;
     /// Stops children all at once, and returns when all have ended.

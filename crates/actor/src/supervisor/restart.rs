@@ -148,7 +148,7 @@ impl<P: Clone + Eq + Hash, S> Plan<P, S> {
         let Some(child) = self.children.get_mut(key) else {
             return Ok(None);
         };
-        match hands.start(child.id.as_ref(), &mut child.start) {
+        match hands.start(child.id.as_ref(), &child.rules, &mut child.start) {
             Ok(Some(pid)) => {
                 child.since = child.rules.backoff.map(|_| hands.now());
                 let id = child.id.clone();

@@ -3,6 +3,7 @@
 use super::handle::SupervisorRef;
 use super::id::ChildId;
 use super::keeper::Keeper;
+use super::rules::Shutdown;
 use super::spec::SupervisorSpec;
 use crate::actor::Actor;
 use crate::addr::Addr;
@@ -17,6 +18,7 @@ use std::fmt;
 pub struct StartContext<'a> {
     pub(super) ctx: &'a mut Context<Keeper>,
     pub(super) id: Option<&'a ChildId>,
+    pub(super) how: Shutdown,
 }
 
 impl StartContext<'_> {
@@ -47,6 +49,12 @@ impl StartContext<'_> {
     #[must_use]
     pub fn id(&self) -> Option<&ChildId> {
         self.id
+    }
+
+    /// How the child is going to be stopped.
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.how
     }
 
     /// The supervisor.
