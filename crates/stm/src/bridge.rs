@@ -19,6 +19,7 @@
 //!    while the stage was out had nothing to poll, and who had it may go away.
 //! 3. An outcome is in the stage until it is stored. If who stores it is cancelled, the next one does.
 
+use crate::canary::is_weak;
 use crate::domain::domain;
 use crate::waiting::Source;
 use crate::{Stm, TVar, Tx};
@@ -29,9 +30,11 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
+#[cfg(not(weftwork_loom))]
 use std::time::Duration;
 use weftwork_core::sync::Mutex;
 use weftwork_core::sync::atomic::{AtomicBool, Ordering};
+#[cfg(not(weftwork_loom))]
 use weftwork_core::timer;
 use weftwork_core::wait::cancel::is_cancel_unwind;
 
@@ -211,6 +214,7 @@ impl<T: Send + Sync + 'static> TEvent<T> {
 /// atomically(|tx| pause.get(tx).copied());
 /// assert!(start.elapsed() >= Duration::from_millis(2));
 /// ```
+#[cfg(not(weftwork_loom))]
 #[track_caller]
 #[must_use]
 pub fn after(duration: Duration) -> TEvent<()> {
@@ -255,7 +259,10 @@ impl<T> Shared<T> {
         let mut stage = self.stage.lock();
         let has_work = match &*stage {
             // AcqRel: see `Alarm::wake_by_ref`. The caller is entered as a sleeper.
-            Stage::Waits(_) => self.alarm.rang.swap(false, Ordering::AcqRel),
+            Stage::Waits(_) => self
+                .alarm
+                .rang
+                .swap(is_weak("stm: event clear"), Ordering::AcqRel),
             Stage::Happened(_) => true,
             Stage::Out | Stage::Stored => false,
         };
@@ -282,8 +289,12 @@ impl<T> Drop for Taken<'_, T> {
         };
         *self.shared.stage.lock() = stage;
         let alarm = &self.shared.alarm;
+        if is_weak("stm: event clear") {
+            alarm.rang.store(false, Ordering::Release);
+        }
         // Acquire: pairs with `Alarm::wake_by_ref`. One that comes later finds the stage in its place.
-        if is_unstored || waits && alarm.rang.load(Ordering::Acquire) {
+        let rang = waits && alarm.rang.load(Ordering::Acquire) && !is_weak("stm: event again");
+        if is_unstored || rang {
             alarm.wake_sleepers();
         }
     }
