@@ -1,8 +1,10 @@
 //! A hash map.
 //!
 //! `table.rs` holds the buckets and says where a key is, `growth.rs` makes more of them, `entries.rs` is what is
-//! in one, `walk.rs` goes through all, `view.rs` is the map as a snapshot sees it, `write.rs` what changes it.
+//! in one, `counts.rs` how many keys there are. `walk.rs` goes through all, `view.rs` is the map as a snapshot sees
+//! it, `write.rs` what changes it.
 
+mod counts;
 mod entries;
 mod growth;
 mod table;
@@ -136,7 +138,7 @@ where
     /// assert_eq!(atomically(|tx| map.len(tx)), 2);
     /// ```
     pub fn len(&self, tx: &Tx) -> Stm<usize> {
-        self.table.len(tx)
+        self.table.counts.sum(tx)
     }
 
     /// Whether there is no key. Conflicts with whoever inserts or removes some.

@@ -48,12 +48,11 @@ where
     fn may_split(&self, tx: &Tx, place: &Place<'_, '_, K, V>) -> Stm<bool> {
         let level = place.level;
         if level == self.newest() {
-            let room = (self.level(level).buckets.len() * load::<K, V>()) as isize;
-            // Transactions that are under way are not in there, nor is this one.
-            let committed: isize = self.counts.iter().map(|count| count.load()).sum();
-            if committed > room
-                || (place.entries.len() >= Self::VERY_LONG && self.len(tx)? as isize > room)
-            {
+            let room = self.level(level).buckets.len() * load::<K, V>();
+            // What this transaction has inserted is not in the estimate.
+            let is_crowded = self.counts.estimate() > room
+                || (place.entries.len() >= Self::VERY_LONG && self.counts.sum(tx)? > room);
+            if is_crowded {
                 self.add_level(level);
             }
         }

@@ -9,12 +9,11 @@
 //!    and the rest are `Fresh`. A transaction sees it so, because a split is part of one.
 //! 2. `newest` is only a hint where to start. It is raised after the level it names was made, so each level up
 //!    to it is there, and each level above one in which a bucket is `Moved`.
-//! 3. `counts` add up to the number of entries. Which of them counts a key is given by its hash; they are added
-//!    to without being read, so inserts of different keys do not conflict.
 //!
 //! After a level was added, each write moves a few buckets more to it, in transactions of their own: see
 //! `growth.rs`.
 
+use super::counts::Counts;
 use super::entries::{Entries, PART_BITS};
 use crate::{Stm, TVar, Tx};
 use std::hash::{BuildHasher, Hash};
@@ -24,7 +23,6 @@ use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many levels there can be.
 const LEVELS: usize = 32;
-const COUNTS: usize = 16;
 /// The logarithm of the number of buckets that a map has at least: many, so that transactions on a small map seldom
 /// meet in one.
 const LEAST_BITS: u32 = 5;
@@ -48,7 +46,7 @@ pub(super) struct Table<K: 'static, V: 'static, S> {
     pub(super) hasher: S,
     levels: [OnceLock<Level<K, V>>; LEVELS],
     newest: AtomicUsize,
-    pub(super) counts: [TVar<isize>; COUNTS],
+    pub(super) counts: Counts,
 }
 
 pub(super) struct Level<K: 'static, V: 'static> {
@@ -98,11 +96,6 @@ impl Spread {
     fn part(self, bits: u32) -> usize {
         self.index(bits + PART_BITS) % (1 << PART_BITS)
     }
-
-    /// Not the first bits: so neighbours count apart. The last ones are poor.
-    fn count(self) -> usize {
-        (self.0 >> 24) as usize % COUNTS
-    }
 }
 
 impl<K, V, S> Table<K, V, S>
@@ -113,14 +106,14 @@ where
     pub(super) fn new(capacity: usize, hasher: S) -> Self {
         let bits = first_bits::<K, V>(capacity);
         let empty = (0..1_usize << bits).map(|_| Entries::new());
-        Self::with_entries(bits, empty, [0; COUNTS], hasher)
+        Self::with_entries(bits, empty, 0, hasher)
     }
 
     /// A table with `2^bits` buckets, that have these entries.
     fn with_entries(
         bits: u32,
         buckets: impl Iterator<Item = Entries<K, V>>,
-        counts: [isize; COUNTS],
+        len: usize,
         hasher: S,
     ) -> Self {
         let levels = [const { OnceLock::new() }; LEVELS];
@@ -129,7 +122,7 @@ where
             hasher,
             levels,
             newest: AtomicUsize::new(0),
-            counts: counts.map(TVar::new),
+            counts: Counts::new(len),
         }
     }
 
@@ -152,11 +145,6 @@ where
         self.levels[level + 1].get_or_init(fresh);
         // Release: pairs with the acquire in `newest`.
         self.newest.fetch_max(level + 1, Ordering::Release);
-    }
-
-    /// Which of the counts counts the key.
-    pub(super) fn count(&self, spread: Spread) -> &TVar<isize> {
-        &self.counts[spread.count()]
     }
 
     /// Looks for the bucket with entries, reading buckets by `read`.
@@ -190,15 +178,6 @@ where
     pub(super) fn find<'tx>(&self, tx: &'tx Tx, spread: Spread) -> Stm<Place<'_, 'tx, K, V>> {
         self.find_by(spread, |var| var.get(tx))
     }
-
-    /// How many entries there are, in this transaction.
-    pub(super) fn len(&self, tx: &Tx) -> Stm<usize> {
-        let sum = self
-            .counts
-            .iter()
-            .try_fold(0, |sum, count| Ok(sum + count.get(tx)?));
-        Ok(sum?.unsigned_abs())
-    }
 }
 
 impl<K: 'static, V: 'static, S: BuildHasher> Table<K, V, S> {
@@ -219,7 +198,7 @@ where
         let bits = first_bits::<K, V>(entries.len());
         let mut buckets: Vec<Vec<(usize, (K, V))>> = Vec::new();
         buckets.resize_with(1 << bits, Vec::new);
-        let mut counts = [0; COUNTS];
+        let mut len = 0;
         for (key, value) in entries {
             let spread = Spread::new(hasher.hash_one(&key));
             let bucket = &mut buckets[spread.index(bits)];
@@ -227,12 +206,12 @@ where
                 Some((_, entry)) => entry.1 = value,
                 None => {
                     bucket.push((spread.part(bits), (key, value)));
-                    counts[spread.count()] += 1;
+                    len += 1;
                 }
             }
         }
         let buckets = buckets.into_iter().map(Entries::of);
-        Self::with_entries(bits, buckets, counts, hasher)
+        Self::with_entries(bits, buckets, len, hasher)
     }
 }
 

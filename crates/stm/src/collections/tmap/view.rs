@@ -103,9 +103,7 @@ where
     /// ```
     #[must_use]
     pub fn len(&self) -> usize {
-        let counts = &self.map.table.counts;
-        let sum: isize = counts.iter().map(|count| count.view(self.snapshot)).sum();
-        sum.unsigned_abs()
+        self.map.table.counts.view(self.snapshot)
     }
 
     /// Whether there is no key.

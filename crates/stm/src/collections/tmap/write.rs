@@ -36,7 +36,7 @@ where
         };
         place.var.set(tx, Bucket::Entries(entries))?;
         if old.is_none() {
-            self.table.count(spread).commute(tx, |count| count + 1)?;
+            self.table.counts.add(tx)?;
         }
         self.table.help_to_grow(tx);
         Ok(old)
@@ -63,7 +63,7 @@ where
         };
         let entries = place.entries.removed(place.part, at);
         place.var.set(tx, Bucket::Entries(entries))?;
-        self.table.count(spread).commute(tx, |count| count - 1)?;
+        self.table.counts.subtract(tx)?;
         self.table.help_to_grow(tx);
         Ok(Some(place.entries.all()[at].1.clone()))
     }
@@ -106,10 +106,7 @@ where
                 place.var.set(tx, Bucket::Entries(Entries::new()))?;
             }
         }
-        self.table
-            .counts
-            .iter()
-            .try_for_each(|count| count.set(tx, 0))
+        self.table.counts.clear(tx)
     }
 }
 
