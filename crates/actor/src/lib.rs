@@ -81,6 +81,7 @@ mod send;
 mod shelf;
 mod signal;
 mod start;
+pub mod statem;
 pub mod supervisor;
 mod table;
 mod timers;
