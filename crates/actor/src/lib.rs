@@ -84,6 +84,7 @@ mod start;
 pub mod statem;
 pub mod supervisor;
 mod table;
+pub mod task;
 mod timers;
 mod vtable;
 mod waits;
