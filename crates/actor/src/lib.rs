@@ -76,6 +76,7 @@ mod reason;
 mod recipient;
 pub mod registry;
 mod reply;
+pub mod router;
 mod run;
 mod send;
 mod shelf;
