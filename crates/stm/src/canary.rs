@@ -1,6 +1,14 @@
-//! Steps of the protocol that can be weakened, to show that the models would notice.
+//! What the code does differently for models: steps of the protocol can be weakened, to show that the models would
+//! notice, and the ruins of a model that failed are left alone.
 //!
 //! Without `--cfg weftwork_canary` the answer is a constant, and the wrong variants are gone.
+
+/// Whether a model has failed and the frames of its threads are being unwound: there is nothing to unlock, to
+/// leave or to give back any more.
+#[inline(always)]
+pub(crate) fn is_gone() -> bool {
+    cfg!(weftwork_loom) && std::thread::panicking()
+}
 
 /// Whether the model that runs has chosen to do this step wrong.
 #[cfg(weftwork_canary)]

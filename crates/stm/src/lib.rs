@@ -15,6 +15,7 @@
 #![doc(test(attr(deny(warnings))))]
 
 mod alternatives;
+mod attempt;
 pub mod bridge;
 mod builder;
 mod canary;

@@ -13,6 +13,7 @@
 //!    A `NodeRef` to a private node is kept no longer than the attempt, which keeps the `Fresh`.
 //! 4. A node's address is a multiple of 8: the two lowest bits of a pointer to it are free for flags.
 
+use crate::canary::is_gone;
 use crate::reclaim;
 use std::alloc::Layout;
 use std::mem::{self, ManuallyDrop};
@@ -144,6 +145,9 @@ impl Fresh {
 impl Drop for Fresh {
     #[inline]
     fn drop(&mut self) {
+        if is_gone() {
+            return;
+        }
         // SAFETY: the node is ours alone, and is given up here.
         unsafe { discard(NodeRef(self.node), self.dispose) };
     }

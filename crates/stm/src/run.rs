@@ -6,28 +6,27 @@
 //! After [`PATIENCE`] conflicts the transaction queues up for the serial turn, in which it cannot run into
 //! anybody. So every transaction whose body ends commits, or waits for a change that it asked for.
 
-use crate::commit;
-use crate::current::{self, Entered, Kind};
-use crate::domain::domain;
+use crate::attempt::{Outcome, attempt};
 use crate::error::{Stm, TxError, TxFailed};
-use crate::log::{Hook, Log};
-use crate::reclaim::{self, Pin};
 use crate::serial::{Outside, Place, Turn};
 use crate::stats::{self, Conflicts, Count, Counters};
 use crate::storm::{self, Storm};
-use crate::tx::{Cause, Fate, Tx};
+use crate::tx::{Cause, Tx};
 use crate::waiting::{Registration, Source};
 use std::convert::Infallible;
-use std::panic::{self, AssertUnwindSafe, Location, catch_unwind};
+use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
-use std::{fmt, mem};
 use weftwork_core::sync::{hint, thread};
 use weftwork_core::wait::{self, Reason};
 
 /// After how many conflicts a transaction asks for the serial turn.
 pub(crate) const PATIENCE: u32 = if cfg!(weftwork_loom) { 1 } else { 8 };
+
+/// After so many attempts in a row, and again after as many more, others on the same thread get a turn.
+const STRIDE: u32 = 32;
 
 /// What a transaction that retries waits for.
 pub(crate) const RETRY: Reason = Reason::new("retry");
@@ -71,6 +70,8 @@ pub(crate) struct Run {
     /// By cause, in the order of [`Cause`].
     causes: [u32; 4],
     false_wakes: u32,
+    /// How many attempts there were when others last got a turn.
+    aside_at: u32,
     has_slept: bool,
     has_reported: bool,
     wants_turn: bool,
@@ -87,6 +88,8 @@ pub(crate) enum Pause {
     Turn(Place),
     /// The end of the turn of another.
     Gate(Outside),
+    /// A turn of the executor's other tasks; whether it was asked for.
+    Yield(bool),
 }
 
 impl fmt::Debug for Pause {
@@ -95,6 +98,7 @@ impl fmt::Debug for Pause {
             Pause::Change(..) => "Change",
             Pause::Turn(_) => "Turn",
             Pause::Gate(_) => "Gate",
+            Pause::Yield(_) => "Yield",
         })
     }
 }
@@ -106,17 +110,6 @@ pub(crate) enum Step<R, E> {
     Pause(Reason),
 }
 
-enum Outcome<R, E> {
-    Commit(R, Count),
-    Abort(E),
-    Conflict(Cause),
-    Retry(Pause),
-    /// It starts again at once.
-    Again,
-    Eager,
-    Serial,
-}
-
 impl Run {
     #[inline]
     pub(crate) fn new(call: Call) -> Run {
@@ -126,6 +119,7 @@ impl Run {
             conflicts: 0,
             causes: [0; 4],
             false_wakes: 0,
+            aside_at: 0,
             has_slept: false,
             has_reported: false,
             wants_turn: false,
@@ -194,6 +188,14 @@ impl Run {
         if self.wants_turn && self.turn.is_none() {
             self.pause = Some(Pause::Turn(Place::new(self.call.is_future)));
             return Some(Hindrance::Pause(GATE));
+        }
+        if self.turn.is_none() && self.attempts - self.aside_at >= STRIDE {
+            self.aside_at = self.attempts;
+            if self.call.is_future {
+                self.pause = Some(Pause::Yield(false));
+                return Some(Hindrance::Pause(GATE));
+            }
+            wait::checkpoint();
         }
         None
     }
@@ -268,6 +270,12 @@ impl Run {
                 polled
             }
             Some(Pause::Gate(outside)) => outside.poll(context),
+            Some(Pause::Yield(true)) => Poll::Ready(()),
+            Some(Pause::Yield(was_asked)) => {
+                *was_asked = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             Some(Pause::Turn(place)) => place.poll(context).map(|turn| self.turn = Some(turn)),
         };
         if polled.is_ready() {
@@ -316,61 +324,6 @@ impl Run {
     }
 }
 
-/// Makes one attempt. Nothing of it is left when this returns, except what a pause has entered.
-#[inline]
-fn attempt<R, E>(
-    location: &'static Location<'static>,
-    attempts: u32,
-    turn: Option<Turn>,
-    is_eager: bool,
-    body: &mut impl FnMut(&Tx) -> Result<R, TxError<E>>,
-) -> Outcome<R, E> {
-    let log = current::take_log();
-    let is_serial = turn.is_some();
-    // Alone, a change that waits for the commit wins nothing; and what is irrevocable must not start again.
-    let is_eager = is_eager || is_serial;
-    let tx = Tx::begin(log, reclaim::pin(), attempts, is_serial, is_eager, location);
-    let unwound = Unwound(&tx);
-    // Both end, also by a panic, before a hook or a drop of the user's runs: those may run transactions.
-    let entered = (Entered::enter(Kind::Transaction, location), turn);
-    let result = body(&tx);
-    let fate = tx.fate.get();
-    match result {
-        Ok(value) if fate == Fate::Running => {
-            let mut count = Count::ReadOnlyCommit;
-            if !tx.log.is_unwritten() {
-                if let Err(cause) = commit::commit(&tx) {
-                    drop(entered);
-                    mem::forget(unwound);
-                    end(tx, false);
-                    drop(value);
-                    return Outcome::Conflict(cause);
-                }
-                count = Count::Commit;
-            }
-            tx.log.counters.count(count);
-            drop(entered);
-            mem::forget(unwound);
-            end(tx, true);
-            Outcome::Commit(value, count)
-        }
-        result => {
-            let verdict = verdict(&tx, fate, matches!(result, Err(TxError::Abort(_))));
-            drop(entered);
-            mem::forget(unwound);
-            end(tx, false);
-            match (verdict, result) {
-                (Verdict::Aborted, Err(TxError::Abort(reason))) => Outcome::Abort(reason),
-                (Verdict::Conflict, _) => Outcome::Conflict(Cause::Version),
-                (Verdict::Retry(pause), _) => Outcome::Retry(pause),
-                (Verdict::Serial, _) => Outcome::Serial,
-                (Verdict::Eager, _) => Outcome::Eager,
-                _ => Outcome::Again,
-            }
-        }
-    }
-}
-
 /// Why there is no attempt now.
 enum Hindrance {
     Failed(TxFailed),
@@ -383,119 +336,6 @@ impl<R, E> From<Hindrance> for Step<R, E> {
             Hindrance::Failed(failed) => Step::Failed(failed),
             Hindrance::Pause(reason) => Step::Pause(reason),
         }
-    }
-}
-
-enum Verdict {
-    Aborted,
-    Conflict,
-    Retry(Pause),
-    /// It would wait, but what it has read has changed already.
-    Changed,
-    Serial,
-    Eager,
-}
-
-/// What becomes of an attempt that does not commit.
-#[cold]
-fn verdict(tx: &Tx, fate: Fate, has_aborted: bool) -> Verdict {
-    match fate {
-        Fate::Running if has_aborted => {
-            assert!(
-                !tx.is_irrevocable.get(),
-                "the transaction at {} is irrevocable and aborts: what it has done cannot be undone",
-                tx.location
-            );
-            Verdict::Aborted
-        }
-        Fate::Running => panic!(
-            "the body of the transaction at {} returns a `Stop` that its attempt has not issued",
-            tx.location
-        ),
-        Fate::Conflict => Verdict::Conflict,
-        Fate::Retry => register(tx),
-        Fate::Serial => Verdict::Serial,
-        Fate::Eager => Verdict::Eager,
-    }
-}
-
-/// Enters the attempt as a sleeper for all that it has read.
-fn register(tx: &Tx) -> Verdict {
-    let location = tx.retries_at.get();
-    let reads = &tx.log.reads;
-    let sources = tx.log.sources.take();
-    assert!(
-        reads.len() != 0 || !sources.is_empty(),
-        "the transaction at {} calls `retry` at {location} without having read anything: nobody could wake it",
-        tx.location
-    );
-    let mut registration = Registration::new(&domain().table);
-    for read in reads.distinct() {
-        if !registration.add(read.var, read.node) {
-            return Verdict::Changed;
-        }
-    }
-    Verdict::Retry(Pause::Change(registration, sources))
-}
-
-/// Ends an attempt: wakes, forgets, unpins, runs the hooks. Nothing of it is left when user code runs.
-#[inline]
-fn end(tx: Tx, has_committed: bool) {
-    let Tx { log, pin, .. } = tx;
-    let wakes = log.wakes.take();
-    if !wakes.is_empty() {
-        commit::wake(&wakes);
-    }
-    if log.is_rich.get() {
-        end_rich(log, pin, has_committed);
-    } else {
-        log.clear();
-        current::give_back(log);
-        drop(pin);
-    }
-}
-
-#[cold]
-fn end_rich(log: Box<Log>, pin: Pin, has_committed: bool) {
-    let hooks = take_hooks(&log, has_committed);
-    log.clear();
-    current::give_back(log);
-    drop(pin);
-    run_hooks(hooks);
-}
-
-#[cold]
-fn take_hooks(log: &Log, has_committed: bool) -> Vec<Hook> {
-    let mut hooks = log.undone.take();
-    hooks.extend(if has_committed {
-        log.on_commit.take()
-    } else {
-        log.on_abort.take()
-    });
-    hooks
-}
-
-/// Runs all hooks in order; the first panic goes on after the last.
-#[cold]
-fn run_hooks(hooks: Vec<Hook>) {
-    let mut panicked = None;
-    for hook in hooks {
-        let ran = catch_unwind(AssertUnwindSafe(hook));
-        panicked = panicked.or(ran.err());
-    }
-    if let Some(payload) = panicked {
-        panic::resume_unwind(payload);
-    }
-}
-
-/// Runs the hooks of an attempt whose body panicked.
-struct Unwound<'tx>(&'tx Tx);
-
-impl Drop for Unwound<'_> {
-    fn drop(&mut self) {
-        let hooks = take_hooks(&self.0.log, false);
-        // A panic of theirs on top of the body's would abort the process: that one is reported alone.
-        let _ = catch_unwind(AssertUnwindSafe(|| run_hooks(hooks)));
     }
 }
 

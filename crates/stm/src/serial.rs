@@ -12,13 +12,14 @@
 //! 2. When a turn ends, the first in line is woken, and, as long as that is a future, the next one, too.
 //! 3. Wakers are called without the lock.
 
-use crate::canary::is_weak;
+use crate::canary::{is_gone, is_weak};
 use crate::domain::domain;
 use crate::waiting::Waiter;
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use weftwork_core::sync::{Arc, Mutex};
+use weftwork_core::sync::Mutex;
 
 #[derive(Debug)]
 pub(crate) struct Gate(Mutex<State>);
@@ -126,6 +127,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        if is_gone() {
+            return;
+        }
         let (ticket, next) = {
             let mut state = domain().gate.0.lock();
             let mine = |ticket: &Ticket| Arc::ptr_eq(&ticket.waiter, &self.waiter);
@@ -161,6 +165,9 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
+        if is_gone() {
+            return;
+        }
         let domain = domain();
         domain.clock.open();
         domain.gate.end_turn();
@@ -192,6 +199,9 @@ impl Outside {
 
 impl Drop for Outside {
     fn drop(&mut self) {
+        if is_gone() {
+            return;
+        }
         if let Some(waiter) = &self.0 {
             let mut state = domain().gate.0.lock();
             let at = state

@@ -23,7 +23,8 @@ pub struct Snapshot {
 
 /// Calls `f` with the state of all variables at this instant.
 ///
-/// It never conflicts, never runs `f` twice, and holds up no writer. Values that are replaced meanwhile are
+/// It never conflicts, never runs `f` twice, and holds up no writer. A view of a variable that was written since
+/// takes a step for each write: look at the busy ones first. Values that are replaced meanwhile are
 /// kept until `f` returns, all of them: be quick, or expect memory to grow. It does not block.
 ///
 /// # Panics

@@ -7,7 +7,7 @@
 
 pub(crate) mod inner;
 
-use crate::canary::is_weak;
+use crate::canary::{is_gone, is_weak};
 use crate::node::{self, Fresh};
 use crate::reclaim::{self, Pin};
 use crate::{Snapshot, Stm, Tx, commit};
@@ -379,6 +379,9 @@ impl<T: Send + Sync + 'static> Clone for TVar<T> {
 
 impl<T: 'static> Drop for TVar<T> {
     fn drop(&mut self) {
+        if is_gone() {
+            return;
+        }
         // Acquire: pairs with the store in `materialize`, by whichever thread.
         let Some(inner) = NonNull::new(self.inner.load(Ordering::Acquire)) else {
             // SAFETY: the seed is inside (invariant 1), and nobody else has the handle.

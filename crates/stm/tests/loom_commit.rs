@@ -100,19 +100,22 @@ fn canary_a_body_sees_one_state_even_if_it_is_doomed() {
     weaken!("stm: extension");
     model("opacity", 190, || {
         let vars = pair();
+        let third = Arc::new(TVar::new(0));
+        drop(TVar::clone(&third));
         let writer = thread::spawn({
-            let vars = Arc::clone(&vars);
+            let (vars, third) = (Arc::clone(&vars), Arc::clone(&third));
             move || {
-                for n in 1..3 {
-                    atomically(|tx| {
-                        vars[0].set(tx, n)?;
-                        vars[1].set(tx, n)
-                    });
-                }
+                third.store(1);
+                atomically(|tx| {
+                    vars[0].set(tx, 1)?;
+                    vars[1].set(tx, 1)
+                });
             }
         });
         atomically(|tx| {
             let a = *vars[0].get(tx)?;
+            // May be newer than what was read before: then the time moves forward.
+            third.get(tx)?;
             let b = *vars[1].get(tx)?;
             assert_eq!(a, b, "a torn state");
             Ok(())

@@ -50,25 +50,49 @@ mod place {
 #[cfg(weftwork_loom)]
 mod place {
     use super::{Cell, Domain, Local, ptr};
+    use std::mem::ManuallyDrop;
     use weftwork_core::sync::{Arc, lazy_static, thread_local};
 
     lazy_static! {
-        static ref GLOBAL: Arc<Domain> = Arc::new(Domain::new());
+        static ref GLOBAL: Shared = Shared(ManuallyDrop::new(Arc::new(Domain::new())));
     }
 
     thread_local! {
-        static CURRENT: Slot = Slot { local: Cell::new(ptr::null()), domain: Arc::clone(&GLOBAL) };
+        static CURRENT: Slot = Slot {
+            local: Cell::new(ptr::null()),
+            domain: Shared(ManuallyDrop::new(GLOBAL.get())),
+        };
     }
 
     /// Loom drops its statics before the main thread's locals: each slot keeps the domain.
     struct Slot {
         local: Cell<*const Local>,
-        domain: Arc<Domain>,
+        domain: Shared,
+    }
+
+    /// The domain, which a model that failed leaves alone.
+    struct Shared(ManuallyDrop<Arc<Domain>>);
+
+    impl Shared {
+        fn get(&self) -> Arc<Domain> {
+            Arc::clone(&self.0)
+        }
+    }
+
+    impl Drop for Shared {
+        fn drop(&mut self) {
+            if !crate::reclaim::is_failed_model() {
+                // SAFETY: nobody uses the field after this.
+                unsafe { ManuallyDrop::drop(&mut self.0) };
+            }
+        }
     }
 
     impl Drop for Slot {
         fn drop(&mut self) {
-            super::end(self.local.replace(ptr::null()));
+            if !crate::reclaim::is_failed_model() {
+                super::end(self.local.replace(ptr::null()));
+            }
         }
     }
 
@@ -83,9 +107,9 @@ mod place {
     }
 
     pub(super) fn make() -> (Local, bool) {
-        match CURRENT.try_with(|slot| Arc::clone(&slot.domain)) {
+        match CURRENT.try_with(|slot| slot.domain.get()) {
             Ok(domain) => (Local::of(domain), true),
-            Err(_) => (Local::of(Arc::clone(&GLOBAL)), false),
+            Err(_) => (Local::of(GLOBAL.get()), false),
         }
     }
 }

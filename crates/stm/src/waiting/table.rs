@@ -1,12 +1,13 @@
 //! The table of sleepers, keyed by the address of the variable.
 
 use super::Waiter;
-use crate::canary::is_weak;
+use crate::canary::{is_gone, is_weak};
 use crate::node::NodeRef;
 use crate::var::inner::VarRef;
 use crossbeam_utils::CachePadded;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use weftwork_core::sync::{Arc, Mutex, sized};
+use weftwork_core::sync::{Mutex, sized};
 
 const BUCKETS: usize = sized(256, 1);
 
@@ -98,6 +99,9 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        if is_gone() {
+            return;
+        }
         for &address in &self.addresses {
             let mut bucket = self.table.bucket(address).lock();
             let mine = |entry: &Entry| Arc::ptr_eq(&entry.waiter, &self.waiter);
