@@ -59,6 +59,7 @@ mod context;
 mod current;
 mod ends;
 mod error;
+pub mod events;
 mod executor;
 mod exit;
 mod feed;
