@@ -81,6 +81,7 @@ pub mod router;
 mod run;
 mod send;
 mod shelf;
+pub mod shutdown;
 mod signal;
 mod start;
 pub mod statem;
