@@ -9,7 +9,7 @@ use std::time::Duration;
 use weftwork_core::host;
 use weftwork_core::sync::{Arc, thread};
 use weftwork_core::task::{self, Meta, Task};
-use weftwork_core::wait::{Reason, cancel, wait_shielded};
+use weftwork_core::wait::{Reason, Site, assert_may_wait, cancel, wait_shielded};
 
 /// See the module's page.
 #[derive(Clone)]
@@ -91,7 +91,12 @@ where
     }
     let pool = crate::worker::with(|worker| worker.map(|worker| worker.shared.blocking.clone()));
     let Some(pool) = pool else { return work() };
-    let meta = Meta::at(Location::caller());
+    let location = Location::caller();
+    assert_may_wait(Site {
+        reason: Reason::BLOCKING,
+        location,
+    });
+    let meta = Meta::at(location);
     // SAFETY: everything is `Send`. What `work` and its output borrow outlives this call, which
     // returns only after the task is complete and its output taken, because the wait is shielded.
     let (task, mut handle) = unsafe { task::closure_unchecked(meta, work) };

@@ -201,7 +201,8 @@ where
 ///
 /// On a worker, the second is offered to other workers while the first runs; if none takes it, the
 /// caller calls it like a function: then a fork costs a few nanoseconds and no allocation. Both may
-/// wait for anything. On a thread without a runtime they run one after the other.
+/// wait for anything. On a thread without a runtime, and where waiting is
+/// [forbidden](weftwork_core::wait::forbid()), they run one after the other.
 ///
 /// The closures may borrow. A cancellation of the calling task ends the waits in both; it does not end
 /// the wait of `join` itself, because the second half may be using the caller's frame.
@@ -235,8 +236,8 @@ where
     let location = Location::caller();
     worker::with(
         |worker| match worker.and_then(|w| w.busy_carrier().map(|c| (w, c))) {
-            Some((worker, forker)) => fork(worker, forker, location, a, b),
-            None => {
+            Some((worker, forker)) if wait::may_wait() => fork(worker, forker, location, a, b),
+            _ => {
                 let first = a();
                 (first, b())
             }

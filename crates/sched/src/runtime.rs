@@ -19,7 +19,7 @@ use std::time::Duration;
 use weftwork_core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use weftwork_core::sync::{Arc, Mutex, thread};
 use weftwork_core::task::{self, JoinHandle, Meta, Task};
-use weftwork_core::wait::{Reason, wait_shielded};
+use weftwork_core::wait::{Reason, Site, assert_may_wait, wait_shielded};
 use weftwork_core::{Refused, Spawn};
 use weftwork_fiber::{PoolConfig, StackPool, overflow};
 use weftwork_reactor::{Clock, Driver, Wheel};
@@ -124,7 +124,12 @@ impl Runtime {
         F: FnOnce() -> T + Send,
         T: Send,
     {
-        let meta = Meta::at(Location::caller());
+        let location = Location::caller();
+        assert_may_wait(Site {
+            reason: Reason::JOIN,
+            location,
+        });
+        let meta = Meta::at(location);
         // SAFETY: everything is `Send`. The borrows of `work` and its output end after this call,
         // which does not return before the task is complete and its output taken: `finish` waits
         // shielded.

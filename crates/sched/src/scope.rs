@@ -21,7 +21,9 @@ use weftwork_core::JoinError;
 use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 use weftwork_core::sync::{Arc, Mutex};
 use weftwork_core::task::{self, JoinHandle, Meta, TaskRef};
-use weftwork_core::wait::{Interrupt, Reason, cancel, wait_interruptible, wait_shielded};
+use weftwork_core::wait::{
+    self, Interrupt, Reason, Site, cancel, wait_interruptible, wait_shielded,
+};
 
 /// What [`scope`] gives its closure to spawn with.
 pub struct Scope<'scope, 'env: 'scope> {
@@ -103,6 +105,11 @@ where
     let Some(shared) = with_current_shared(Arc::clone) else {
         panic!("scope called outside of a runtime: call it from a task, or enter a runtime")
     };
+    let site = Site {
+        reason: Reason::SCOPE,
+        location: Location::caller(),
+    };
+    wait::assert_may_wait(site);
     let scope = Scope {
         inner: Arc::new(Inner {
             running: Running::new(),
@@ -115,12 +122,20 @@ where
     };
     let result = catch_unwind(AssertUnwindSafe(|| work(&scope)));
     let inner = &scope.inner;
-    let waited = wait_interruptible(Reason::SCOPE, None, |context| {
-        inner.running.poll_none(context)
-    });
+    let waited = if wait::may_wait() {
+        wait_interruptible(Reason::SCOPE, None, |context| {
+            inner.running.poll_none(context)
+        })
+    } else {
+        // `work` has forgotten a guard: that is a panic, but the children use frames of the caller's.
+        Err(Interrupt::Cancelled)
+    };
     if waited == Err(Interrupt::Cancelled) {
         inner.cancel(true);
         wait_shielded(Reason::SCOPE, |context| inner.running.poll_none(context));
+    }
+    if result.is_ok() {
+        wait::assert_may_wait(site);
     }
     match result {
         Err(payload) => resume_unwind(payload),

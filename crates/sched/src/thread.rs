@@ -228,7 +228,7 @@ impl OsThread {
 }
 
 /// Lets everything else that is ready on this worker have a turn. On a thread that is no worker,
-/// [`std::thread::yield_now`].
+/// [`std::thread::yield_now`]. Where waiting is [forbidden](wait::forbid()), it does nothing.
 ///
 /// A cancelled task unwinds from here.
 #[track_caller]
@@ -247,6 +247,8 @@ pub fn yield_now() {
 #[inline]
 pub fn try_yield_now() -> Result<(), wait::Cancelled> {
     worker::with(|worker| match worker {
+        // Where nothing may wait, the task must not be switched away either.
+        Some(worker) if worker.busy_carrier().is_some() && !wait::may_wait() => Ok(()),
         Some(worker) if worker.busy_carrier().is_some() => {
             worker.yield_now();
             if worker.is_cancelled() {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use weftwork_core::Event;
 use weftwork_core::sync::Arc;
 use weftwork_core::task::{self, Meta};
-use weftwork_core::wait::{self, Reason, TimedOut, cancel, deadline_after};
+use weftwork_core::wait::{self, Reason, Site, TimedOut, cancel, deadline_after};
 use weftwork_reactor::TimerKey;
 
 /// Waits for `duration`. A duration without end waits for ever.
@@ -66,6 +66,10 @@ where
     T: Send,
 {
     let meta = Meta::at(Location::caller());
+    wait::assert_may_wait(Site {
+        reason: Reason::JOIN,
+        location: Location::caller(),
+    });
     let Some(handle) = Handle::current() else {
         panic!("timeout called outside of a runtime: call it from a task, or enter a runtime")
     };

@@ -7,8 +7,10 @@
 //! 1. The record is the OS thread's. That is exact, because a green thread is not switched away while
 //!    a guard is held: waits panic, [`checkpoint`](super::checkpoint) does not yield, and
 //!    `JoinHandle::join` runs no other task in place.
-//! 2. The one exception is a destructor that waits while its thread unwinds: a second panic would abort
-//!    the process. It waits, and the record is put aside for that long ([`lifted`]).
+//! 2. There are two exceptions, which wait, with the record put aside for that long ([`lifted`]): a
+//!    destructor while its thread unwinds, because a second panic would abort the process; and a shielded
+//!    wait, because somebody uses the frame that a panic would leave. The second is met only by who forgets
+//!    a guard: what lends a frame asks [`assert_may_wait`] first.
 
 use super::Site;
 use std::panic::Location;
@@ -137,7 +139,7 @@ fn refuse(site: Site) {
 }
 
 /// Runs `f` with no guard in force; afterwards they are again. Other tasks may run on this thread meanwhile.
-fn lifted<R>(f: impl FnOnce() -> R) -> R {
+pub(super) fn lifted<R>(f: impl FnOnce() -> R) -> R {
     let _back = record::put_aside();
     f()
 }

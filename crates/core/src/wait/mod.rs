@@ -251,7 +251,9 @@ pub fn wait_interruptible<T>(
 
 /// Waits until `operation` is ready, whether or not the current task is cancelled meanwhile.
 ///
-/// For waits that must not be left: what is waited for uses something of the caller's.
+/// For waits that must not be left: what is waited for uses something of the caller's. So it waits also
+/// where waiting is [forbidden](forbid()), instead of panicking: who lends something asks
+/// [`assert_may_wait`] before.
 #[track_caller]
 #[inline]
 pub fn wait_shielded<T>(reason: Reason, operation: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
@@ -259,7 +261,12 @@ pub fn wait_shielded<T>(reason: Reason, operation: impl FnMut(&mut Context<'_>) 
         reason,
         location: Location::caller(),
     };
-    match run(site, None, operation, false) {
+    let waited = if may_wait() {
+        run(site, None, operation, false)
+    } else {
+        forbid::lifted(|| run(site, None, operation, false))
+    };
+    match waited {
         Ok(value) => value,
         Err(_) => unreachable!("a shielded wait without deadline was interrupted"),
     }
