@@ -280,6 +280,9 @@ impl Run {
         };
         if polled.is_ready() {
             self.pause = None;
+        } else if self.call.is_future {
+            // Its executor runs others now.
+            self.aside_at = self.attempts;
         }
         polled
     }
