@@ -15,6 +15,7 @@ use inner::{Inner, VarRef};
 use std::alloc::Layout;
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::ptr::{self, NonNull};
 use weftwork_core::sync::atomic::{AtomicPtr, Ordering};
 use weftwork_core::sync::cell::UnsafeCell;
@@ -53,6 +54,11 @@ pub struct TVar<T: 'static> {
 // SAFETY: `seed` takes the automatic one away. One thread moves the seed out, chosen by a compare-and-swap
 // on `inner`; afterwards values are only shared (`T: Sync`), and dropped on any thread (`T: Send`).
 unsafe impl<T: Send + Sync> Sync for TVar<T> {}
+
+// `seed` takes the automatic ones away. A panic in a transaction changes nothing, so nobody finds a variable
+// half changed; what a `&T` may be found in is up to `T`.
+impl<T: RefUnwindSafe> RefUnwindSafe for TVar<T> {}
+impl<T: RefUnwindSafe> UnwindSafe for TVar<T> {}
 
 impl<T: Send + Sync + 'static> TVar<T> {
     /// Makes a variable that holds `value`.
