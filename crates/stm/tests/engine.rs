@@ -324,7 +324,7 @@ fn an_irrevocable_body_goes_past_that_point_once() {
 #[test]
 fn nested_transactions_are_refused_with_both_places() {
     let _dog = dog();
-    let payload = catch_unwind(|| atomically(|_| Ok(atomically(|_| Ok(()))))).unwrap_err();
+    let payload = catch_unwind(|| atomically(|_| Ok(atomically(|_| Ok(1))))).unwrap_err();
     let message = payload.downcast::<String>().expect("a message");
     assert_eq!(message.matches("engine.rs").count(), 2, "{message}");
     atomically(|_| Ok(()));

@@ -98,7 +98,7 @@ fn canary_the_tick_orders_the_locks() {
 #[cfg_attr(weftwork_canary, should_panic(expected = "a torn state"))]
 fn canary_a_body_sees_one_state_even_if_it_is_doomed() {
     weaken!("stm: extension");
-    model("opacity", 190, || {
+    model("opacity", 1400, || {
         let vars = pair();
         let third = Arc::new(TVar::new(0));
         drop(TVar::clone(&third));
