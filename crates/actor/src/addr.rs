@@ -10,6 +10,7 @@ use crate::reason::Reason;
 use crate::recipient::Recipient;
 use crate::reply::{Back, ReplyTo};
 use crate::send::{self, Verdict};
+use crate::signal::Signal;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -246,7 +247,7 @@ impl<A: Actor> Addr<A> {
 
     /// Asks the actor to stop: see [`Pid::stop`].
     pub fn stop(&self, reason: Reason) {
-        self.pid().stop(reason);
+        self.cell.send(Signal::Stop { reason });
     }
 
     /// Ends the actor at once: see [`Pid::kill`].

@@ -26,6 +26,7 @@ use crate::owned::Owned;
 use crate::pid::Pid;
 use crate::reason::Reason;
 use crate::shelf::Shelf;
+use crate::start::Made;
 use crate::vtable::VTable;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
@@ -50,6 +51,8 @@ pub(crate) struct Header {
     owned: UnsafeCell<Owned>,
     shelf: UnsafeCell<Shelf>,
     shelf_lock: Mutex<()>,
+    /// How far `init` is.
+    pub(crate) made: Mutex<Made>,
     /// Whose answer the actor waits for.
     pub(crate) asks: Mutex<Option<CellRef>>,
     pub(crate) name: Option<Arc<str>>,
@@ -93,6 +96,7 @@ impl Header {
             owned: UnsafeCell::new(owned),
             shelf: UnsafeCell::new(Shelf::new()),
             shelf_lock: Mutex::new(()),
+            made: Mutex::new(Made::Pending),
             asks: Mutex::new(None),
             name,
             engine,

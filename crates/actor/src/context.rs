@@ -80,10 +80,7 @@ impl<A: Actor> Context<A> {
     /// Ends the actor when this handler returns: the answer is given first, then `terminate` is called.
     /// The first reason counts.
     pub fn stop(&mut self, reason: Reason) {
-        let stop = &mut self.own().stop;
-        if stop.is_none() {
-            *stop = Some(reason);
-        }
+        self.own().stop(reason);
     }
 
     /// Whether exit signals come to [`on_exit`](Actor::on_exit) instead of ending the actor. Returns what

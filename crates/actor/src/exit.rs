@@ -36,18 +36,7 @@ pub(crate) fn arrive(cell: &CellRef, own: &mut Owned, signal: Signal) -> Arrival
             reason,
             cause,
         } => return exit(cell, own, from, reason, cause),
-        Signal::Stop { reason } => return Arrival::Queue(Signal::Stop { reason }),
-        Signal::Down {
-            reference,
-            pid,
-            reason,
-        } => {
-            return Arrival::Queue(Signal::Down {
-                reference,
-                pid,
-                reason,
-            });
-        }
+        event @ (Signal::Stop { .. } | Signal::Down { .. }) => return Arrival::Queue(event),
         Signal::Link { from } => own.more().links.linked_by(from),
         Signal::Unlink { from, id } => {
             own.more().links.unlinked_by(from.number);
@@ -60,11 +49,7 @@ pub(crate) fn arrive(cell: &CellRef, own: &mut Owned, signal: Signal) -> Arrival
         Signal::Unlinked { from, id } => own.more().links.answered(from, id),
         Signal::Monitor { reference, watcher } => own.more().watchers.insert(reference, watcher),
         Signal::Demonitor { reference } => own.more().watchers.remove(reference),
-        Signal::Overflow => {
-            if own.stop.is_none() {
-                own.stop = Some(Reason::other("mailbox overflow"));
-            }
-        }
+        Signal::Overflow => own.stop(Reason::other("mailbox overflow")),
     }
     Arrival::Done
 }
@@ -87,10 +72,7 @@ fn exit(cell: &CellRef, own: &mut Owned, from: Pid, reason: Reason, cause: Cause
     } else {
         reason
     };
-    // The first one counts; but nothing that comes before it outlasts a kill.
-    if own.doom.is_none() {
-        own.doom = Some(dies_of);
-    }
+    own.doom(dies_of);
     Arrival::Done
 }
 

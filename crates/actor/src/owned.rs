@@ -9,7 +9,6 @@ use crate::monitors::{Monitors, Watchers};
 use crate::pid::Pid;
 use crate::reason::Reason;
 use crate::reply::Pending;
-use crate::start::Starter;
 use crate::timers::Timers;
 use std::num::NonZeroU64;
 
@@ -23,12 +22,7 @@ pub(crate) struct Owned {
     pub(crate) handled: u64,
     /// The rest of an asynchronous handler.
     pub(crate) handling: Option<Handling>,
-    /// The actor has asked to stop, or was.
-    pub(crate) stop: Option<Reason>,
-    /// A signal ends the actor.
-    pub(crate) doom: Option<Reason>,
-    /// Who waits for the end of `init`.
-    pub(crate) starter: Option<Starter>,
+    pub(crate) ending: Ending,
     /// Who started it, if it was an actor.
     pub(crate) parent: Option<CellRef>,
     /// It was started with a link.
@@ -44,6 +38,16 @@ pub(crate) enum Phase {
     Running,
     /// All is done.
     Ended,
+}
+
+/// Whether the actor shall end when its handler returns.
+pub(crate) enum Ending {
+    /// It goes on.
+    None,
+    /// It stops, of itself or because it was asked to.
+    Stop(Reason),
+    /// A signal ends it.
+    Signal(Reason),
 }
 
 /// What few actors need, made by the first use.
@@ -66,20 +70,40 @@ pub(crate) struct More {
 }
 
 impl Owned {
-    pub(crate) fn new(parent: Option<CellRef>, starter: Option<Starter>) -> Self {
+    pub(crate) fn new(parent: Option<CellRef>) -> Self {
         Owned {
             phase: Phase::Fresh,
             traps_exit: false,
             untold: 0,
             handled: 0,
             handling: None,
-            stop: None,
-            doom: None,
-            starter,
+            ending: Ending::None,
             parent,
             is_linked_child: true,
             more: None,
         }
+    }
+
+    /// Lets the actor stop. The first reason counts.
+    pub(crate) fn stop(&mut self, reason: Reason) {
+        if matches!(self.ending, Ending::None) {
+            self.ending = Ending::Stop(reason);
+        }
+    }
+
+    /// Lets a signal end the actor, also one that is about to stop. The first reason counts.
+    pub(crate) fn doom(&mut self, reason: Reason) {
+        if !matches!(self.ending, Ending::Signal(_)) {
+            self.ending = Ending::Signal(reason);
+        }
+    }
+
+    pub(crate) fn take_ending(&mut self) -> Ending {
+        std::mem::replace(&mut self.ending, Ending::None)
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        !matches!(self.ending, Ending::None)
     }
 
     pub(crate) fn more(&mut self) -> &mut More {

@@ -11,10 +11,11 @@ use crate::exit::{self, Arrival};
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
 use crate::mailbox::letter::{Delivery, Kind, Letter};
-use crate::owned::{More, Owned, Phase};
+use crate::owned::{Ending, More, Owned, Phase};
 use crate::panics;
 use crate::reason::Reason;
 use crate::signal::Signal;
+use crate::start::Made;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -57,8 +58,11 @@ impl Drop for Runner {
         if phase(cell) != Phase::Ended {
             current::enter(cell, || {
                 take_inbox(cell);
-                let doom = with(cell, |own| own.doom.take());
-                end(cell, doom.unwrap_or(Reason::Killed), false);
+                let reason = match with(cell, Owned::take_ending) {
+                    Ending::Signal(reason) => reason,
+                    Ending::None | Ending::Stop(_) => Reason::Killed,
+                };
+                end(cell, reason, false, None);
             });
         }
     }
@@ -137,7 +141,7 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
 fn is_quiet(cell: &CellRef) -> bool {
     let is_quiet = |own: &mut Owned| {
         let has_more = |more: &More| !more.next.is_empty() || !more.timers.is_empty();
-        own.stop.is_none() && !own.more.as_deref().is_some_and(has_more)
+        !own.is_ending() && !own.more.as_deref().is_some_and(has_more)
     };
     with(cell, is_quiet) && cell.shelf(|shelf| shelf.is_empty() && cell.inbox.try_idle())
 }
@@ -154,13 +158,16 @@ fn step(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
     if is_handling || cell.attention() || cell.shelf(|shelf| shelf.lanes.is_empty()) {
         take_inbox(cell);
     }
-    if let Some(reason) = with(cell, |own| own.doom.take()) {
-        end(cell, reason, false);
-        return Step::Ended;
-    }
-    if let Some(reason) = with(cell, |own| own.stop.take()) {
-        end(cell, reason, true);
-        return Step::Ended;
+    match with(cell, Owned::take_ending) {
+        Ending::None => {}
+        Ending::Signal(reason) => {
+            end(cell, reason, false, None);
+            return Step::Ended;
+        }
+        Ending::Stop(reason) => {
+            end(cell, reason, true, None);
+            return Step::Ended;
+        }
     }
     if is_handling {
         return go_on(cell, context);
@@ -191,7 +198,7 @@ fn settle(cell: &CellRef, done: Result<(), Reason>) -> Step {
         Err(reason) => {
             // One that was killed where it waited has nothing to tidy up.
             let terminates = reason != Reason::Killed;
-            end(cell, reason, terminates);
+            end(cell, reason, terminates, None);
             Step::Ended
         }
     }
@@ -227,6 +234,10 @@ fn sort(cell: &CellRef, arrived: &mut Chain) {
     while let Some(letter) = arrived.pop_front() {
         match letter.class().kind {
             Kind::Message(priority) => cell.shelf(|shelf| shelf.lanes.push(priority, letter)),
+            // These only wait for their turn, in the letter they are in.
+            Kind::Signal if Signal::of(&letter).is_some_and(Signal::is_event) => {
+                cell.shelf(|shelf| shelf.lanes.push(Priority::Normal, letter));
+            }
             Kind::Signal => {
                 let signal = Signal::from_letter(letter);
                 if let Arrival::Queue(signal) = with(cell, |own| exit::arrive(cell, own, signal)) {
@@ -262,7 +273,7 @@ fn go_on(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
         Ok(Poll::Pending) => {
             with(cell, |own| own.handling = Some(handling));
             take_inbox(cell);
-            let ends = with(cell, |own| own.doom.is_some() || own.stop.is_some());
+            let ends = with(cell, |own| own.is_ending());
             if ends { Step::Busy } else { Step::Idle }
         }
         Ok(Poll::Ready(())) => settle(cell, panics::drop_caught(handling)),
@@ -280,7 +291,7 @@ fn perform(cell: &CellRef, signal: Signal) -> Result<(), Reason> {
         Signal::Exit { from, reason, .. } => {
             let is_parent = with(cell, |own| own.is_parent(&from));
             if is_parent {
-                with(cell, |own| own.stop.get_or_insert(reason).clone());
+                with(cell, |own| own.stop(reason));
                 return Ok(());
             }
             // SAFETY: we are the owner, and the table is the cell's.
@@ -305,7 +316,7 @@ fn perform(cell: &CellRef, signal: Signal) -> Result<(), Reason> {
             panics::catch(|| unsafe { (vtable.on_down)(cell, down) })
         }
         Signal::Stop { reason } => {
-            with(cell, |own| own.stop.get_or_insert(reason).clone());
+            with(cell, |own| own.stop(reason));
             Ok(())
         }
         // Others take effect when they arrive.
@@ -336,7 +347,7 @@ fn fire_timers(cell: &CellRef) {
             }
             Ok(None) => return,
             Err(reason) => {
-                with(cell, |own| own.stop.get_or_insert(reason).clone());
+                with(cell, |own| own.stop(reason));
                 return;
             }
         }
@@ -352,27 +363,21 @@ fn init(cell: &CellRef) -> Result<(), ()> {
     };
     match made {
         Ok(()) => {
-            if let Some(starter) = with(cell, |own| own.starter.take()) {
-                starter.tell(Ok(()));
-            }
+            Made::tell(cell, Ok(()));
             Ok(())
         }
         Err(error) => {
-            let starter = with(cell, |own| {
+            with(cell, |own| {
                 // The one who started it is told by an error, not by an exit.
                 if let Some(parent) = own.parent.take() {
                     own.more().links.forget(parent.number);
                 }
-                own.starter.take()
             });
             let reason = match &error {
                 InitError::Ignore => Reason::Normal,
                 InitError::Failed(reason) => reason.clone(),
             };
-            end(cell, reason, false);
-            if let Some(starter) = starter {
-                starter.tell(Err(error));
-            }
+            end(cell, reason, false, Some(error));
             Err(())
         }
     }
@@ -385,7 +390,7 @@ fn init(cell: &CellRef) -> Result<(), ()> {
 ///    or links is told so. Links and monitors that had arrived before are noted.
 /// 3. Links, watchers and senders that wait are told.
 /// 4. The messages that were not handled are dropped; their askers find the reason.
-fn end(cell: &CellRef, mut reason: Reason, terminates: bool) {
+fn end(cell: &CellRef, mut reason: Reason, terminates: bool, failure: Option<InitError>) {
     let vtable = cell.vtable;
     if let Some(handling) = with(cell, |own| own.handling.take()) {
         let _ = panics::drop_caught(handling);
@@ -427,12 +432,10 @@ fn end(cell: &CellRef, mut reason: Reason, terminates: bool) {
     sort(cell, &mut rest);
     with(cell, |own| exit::announce(cell, own, &reason));
     cell.room.close();
-    let (more, parent, starter) = with(cell, |own| {
-        (own.more.take(), own.parent.take(), own.starter.take())
-    });
-    if let Some(starter) = starter {
-        starter.tell(Err(InitError::Failed(reason)));
-    }
+    let (more, parent) = with(cell, |own| (own.more.take(), own.parent.take()));
+    // One that was killed before it had run its `init` has not told.
+    let failure = failure.unwrap_or(InitError::Failed(reason));
+    Made::tell(cell, Err(Box::new(failure)));
     drop(parent);
     if let Some(mut more) = more {
         more.pending.give_up();

@@ -80,6 +80,11 @@ impl Signal {
         unsafe { letter.open::<Signal>() }
     }
 
+    /// Whether all it does is done when its turn comes among the messages.
+    pub(crate) fn is_event(&self) -> bool {
+        matches!(self, Signal::Stop { .. } | Signal::Down { .. })
+    }
+
     /// Looks at the signal in a letter, if it is one.
     pub(crate) fn of(letter: &Letter) -> Option<&Signal> {
         // SAFETY: only `into_letter` makes letters of this kind.

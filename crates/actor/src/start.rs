@@ -12,17 +12,53 @@ use crate::panics;
 use crate::reason::Reason;
 use crate::run::Runner;
 use crate::vtable::Cell;
+use crate::within::within;
 use std::sync::Arc;
+use std::time::Duration;
 use weftwork_core::{host, wait};
-use weftwork_csp::oneshot;
+use weftwork_csp::oneshot::{self, RecvTimeoutError};
 
-/// Who waits for the end of an `init`.
-pub(crate) struct Starter(oneshot::Sender<Result<(), InitError>>);
+/// How far an `init` is. Its actor says so once; the one who started it asks once.
+pub(crate) enum Made {
+    /// It has not returned, and nobody waits.
+    Pending,
+    /// It has not returned; he is to be told.
+    Awaited(oneshot::Sender<Outcome>),
+    /// It has returned.
+    Known(Outcome),
+    /// He has been told.
+    Told,
+}
 
-impl Starter {
-    pub(crate) fn tell(self, made: Result<(), InitError>) {
-        // He may have stopped waiting.
-        let _ = self.0.send(made);
+/// What an `init` came to.
+pub(crate) type Outcome = Result<(), Box<InitError>>;
+
+impl Made {
+    /// Tells how `init` ended, unless that was told before.
+    pub(crate) fn tell(cell: &Header, outcome: Outcome) {
+        let mut made = cell.made.lock();
+        match std::mem::replace(&mut *made, Made::Told) {
+            Made::Pending => *made = Made::Known(outcome),
+            Made::Awaited(starter) => {
+                drop(made);
+                // He may have stopped waiting.
+                let _ = starter.send(outcome);
+            }
+            before => *made = before,
+        }
+    }
+
+    /// Asks how `init` ended; if it has not, there is something to wait for.
+    fn ask(cell: &Header) -> Result<Outcome, oneshot::Receiver<Outcome>> {
+        let mut made = cell.made.lock();
+        match std::mem::replace(&mut *made, Made::Told) {
+            Made::Known(outcome) => Ok(outcome),
+            _ => {
+                let (starter, outcome) = oneshot::channel();
+                *made = Made::Awaited(starter);
+                Err(outcome)
+            }
+        }
     }
 }
 
@@ -83,7 +119,6 @@ pub(crate) fn child<A: Actor>(
 /// An actor that is about to run its `init`.
 struct Starting {
     cell: CellRef,
-    made: oneshot::Receiver<Result<(), InitError>>,
 }
 
 fn launch<A: Actor>(
@@ -93,8 +128,7 @@ fn launch<A: Actor>(
     options: Options,
 ) -> Result<(Starting, CellRef), StartError> {
     panics::install();
-    let (sender, made) = oneshot::channel();
-    let mut own = Owned::new(parent.cloned(), Some(Starter(sender)));
+    let mut own = Owned::new(parent.cloned());
     let linked = parent.filter(|_| options.is_linked);
     if let Some(parent) = linked {
         own.more().links.linked_by(parent.clone());
@@ -131,53 +165,52 @@ fn launch<A: Actor>(
     if can_run_here {
         host::with(|host| host.is_some_and(|host| host.run_if_next(raw)));
     }
-    let starting = Starting {
-        cell: cell.clone(),
-        made,
-    };
+    let starting = Starting { cell: cell.clone() };
     Ok((starting, cell))
 }
 
 impl Starting {
     #[track_caller]
-    fn wait(mut self, timeout: Option<std::time::Duration>) -> Result<(), StartError> {
-        let made = match timeout {
-            None => self
-                .made
-                .recv()
-                .map_err(|_| oneshot::RecvTimeoutError::Disconnected),
-            Some(timeout) => self.made.recv_timeout(timeout),
+    fn wait(self, timeout: Option<Duration>) -> Result<(), StartError> {
+        let mut made = match Made::ask(&self.cell) {
+            Ok(outcome) => return result(outcome),
+            Err(made) => made,
         };
-        match made {
-            Ok(made) => outcome(made),
-            Err(oneshot::RecvTimeoutError::Timeout) => {
-                self.cell.pid().kill();
-                Err(StartError::Timeout)
-            }
-            Err(oneshot::RecvTimeoutError::Disconnected) => {
-                let reason = self.cell.exit_reason();
-                Err(StartError::Failed(reason.unwrap_or(Reason::Killed)))
-            }
+        let told = match timeout {
+            None => made.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(timeout) => made.recv_timeout(timeout),
+        };
+        match told {
+            Ok(outcome) => result(outcome),
+            Err(RecvTimeoutError::Timeout) => self.give_up(),
+            Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
         }
     }
 
-    async fn wait_async(mut self, timeout: Option<std::time::Duration>) -> Result<(), StartError> {
-        match crate::within::within(timeout, &mut self.made).await {
-            Some(Ok(made)) => outcome(made),
-            Some(Err(_)) => {
-                let reason = self.cell.exit_reason();
-                Err(StartError::Failed(reason.unwrap_or(Reason::Killed)))
-            }
-            None => {
-                self.cell.pid().kill();
-                Err(StartError::Timeout)
-            }
+    async fn wait_async(self, timeout: Option<Duration>) -> Result<(), StartError> {
+        let mut made = match Made::ask(&self.cell) {
+            Ok(outcome) => return result(outcome),
+            Err(made) => made,
+        };
+        match within(timeout, &mut made).await {
+            Some(Ok(outcome)) => result(outcome),
+            Some(Err(_)) => Err(self.ended()),
+            None => self.give_up(),
         }
+    }
+
+    fn give_up(&self) -> Result<(), StartError> {
+        self.cell.pid().kill();
+        Err(StartError::Timeout)
+    }
+
+    fn ended(&self) -> StartError {
+        StartError::Failed(self.cell.exit_reason().unwrap_or(Reason::Killed))
     }
 }
 
-fn outcome(made: Result<(), InitError>) -> Result<(), StartError> {
-    made.map_err(|error| match error {
+fn result(outcome: Outcome) -> Result<(), StartError> {
+    outcome.map_err(|error| match *error {
         InitError::Ignore => StartError::Ignored,
         InitError::Failed(reason) => StartError::Failed(reason),
     })

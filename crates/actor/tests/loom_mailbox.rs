@@ -109,7 +109,7 @@ fn canary_a_message_is_handled_or_handed_back_or_dropped_when_the_actor_stops() 
         });
         queue.run_until(|| !addr.is_alive());
         let is_sent = other.join().unwrap();
-        drop(addr);
+        drop(addr.release());
         assert_eq!(Arc::strong_count(&token), 1, "the message was lost");
         assert!(is_sent || handled.load(SeqCst) == 0);
     });
@@ -172,7 +172,7 @@ fn canary_a_sender_that_drops_the_oldest_message_does_not_put_the_actor_to_sleep
         });
         queue.run_until(|| !addr.is_alive());
         other.join().unwrap();
-        drop(addr);
+        drop(addr.release());
         assert_eq!(Arc::strong_count(&token), 1);
         assert!((1..=2).contains(&handled.load(SeqCst)));
     });

@@ -119,7 +119,7 @@ impl Inbox {
             if is_letter(self.word.load(Ordering::Acquire)) {
                 return false;
             }
-            self.word.store(idle(), Ordering::Release);
+            self.word.swap(idle(), Ordering::AcqRel);
             return true;
         }
         // Release: pairs with the acquire of the push that finds the consumer asleep. Relaxed on
@@ -141,7 +141,7 @@ impl Inbox {
         #[cfg(weftwork_canary)]
         if canary::is(Step::Of("actor_close")) {
             let chain = self.take();
-            self.word.store(closed(), Ordering::Release);
+            self.word.swap(closed(), Ordering::AcqRel);
             return chain;
         }
         // AcqRel: acquires the letters, and releases the end to those who find it closed.

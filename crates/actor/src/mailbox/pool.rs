@@ -85,6 +85,7 @@ unsafe fn free(class: usize, block: NonNull<Free>) {
 }
 
 /// A free block: the next one of its list, and for the first of a batch the next batch.
+#[cfg_attr(weftwork_loom, expect(dead_code, reason = "no block is kept"))]
 struct Free {
     next: Option<NonNull<Free>>,
     next_batch: Option<NonNull<Free>>,

@@ -9,9 +9,48 @@ use weftwork_actor::{Actor, Addr, Options, start_async};
 use weftwork_core::sync::{Condvar, Mutex};
 use weftwork_core::{Refused, Spawn, Task};
 
+/// What must not be dropped while a model fails: its drop would go on with the model, and panic.
+pub struct Held<T>(Option<T>);
+
+impl<T> Held<T> {
+    pub fn new(value: T) -> Self {
+        Held(Some(value))
+    }
+
+    pub fn release(mut self) -> T {
+        self.0.take().expect("taken here alone")
+    }
+}
+
+impl<T> Drop for Held<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::mem::forget(self.0.take());
+        }
+    }
+}
+
+impl<T> std::ops::Deref for Held<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("not released")
+    }
+}
+
 /// The tasks that wait to be run. A waker puts one here; who runs them waits for it.
-#[derive(Clone, Default)]
-pub struct Queue(Arc<(Mutex<Vec<Task>>, Condvar)>);
+pub struct Queue(Held<Arc<(Mutex<Vec<Task>>, Condvar)>>);
+
+impl Default for Queue {
+    fn default() -> Self {
+        Queue(Held::new(Arc::default()))
+    }
+}
+
+impl Clone for Queue {
+    fn clone(&self) -> Self {
+        Queue(Held::new(Arc::clone(&self.0)))
+    }
+}
 
 impl Spawn for Queue {
     fn spawn_task(&self, task: Task) -> Result<(), Refused> {
@@ -39,12 +78,12 @@ impl Queue {
     }
 
     /// Starts an actor, whose `init` runs here.
-    pub fn start<A: Actor>(&self, args: A::Args, options: Options) -> Addr<A> {
+    pub fn start<A: Actor>(&self, args: A::Args, options: Options) -> Held<Addr<A>> {
         let mut starting = pin!(start_async::<A>(self, args, options));
         let mut context = Context::from_waker(Waker::noop());
         loop {
             if let Poll::Ready(started) = starting.as_mut().poll(&mut context) {
-                return started.expect("it starts");
+                return Held::new(started.expect("it starts"));
             }
             let task = self.0.0.lock().pop().expect("its task is queued");
             task.run();
