@@ -3,10 +3,11 @@
 mod support;
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::{AMPLE, SHORT, beside, conflict, watched};
-use weftwork_stm::{Stm, TVar, Tx, TxFailed, named, transaction};
+use weftwork_stm::{Stm, TVar, Tx, TxFailed, named, on_storm, transaction};
 use weftwork_testkit::iters;
 
 /// Waits until `var` is at least `n`.
@@ -127,5 +128,36 @@ fn a_future_that_times_out_leaves_nothing_behind() {
             .timeout(AMPLE)
             .run_async(|tx| at_least(tx, &var, 0));
         assert_eq!(weftwork_core::block_on(in_time), Ok(()));
+    });
+}
+
+#[test]
+fn a_transaction_that_keeps_running_in_vain_is_reported_once_by_name() {
+    static REPORTS: AtomicUsize = AtomicUsize::new(0);
+    on_storm(|storm| {
+        if storm.name == Some("in vain") {
+            assert_eq!(storm.location.file(), file!());
+            assert!(storm.attempts >= 1_000);
+            assert_eq!((storm.conflicts.locked, storm.conflicts.validation), (0, 0));
+            assert!(storm.to_string().contains("in vain"));
+            REPORTS.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    watched(|| {
+        let var = TVar::new(0);
+        let run = |attempts| {
+            let ended = named("in vain").max_attempts(attempts).run(|tx| {
+                let seen = *var.get(tx)?;
+                let changed = var.clone();
+                // Whatever it waits for changes at once, and is never what it wants.
+                tx.on_abort(move || changed.store(seen + 1));
+                tx.retry::<()>()
+            });
+            assert_eq!(ended, Err(TxFailed::TooManyAttempts));
+            REPORTS.load(Ordering::Relaxed)
+        };
+        assert_eq!(run(900), 0);
+        assert_eq!(run(3_000), 1);
+        assert_eq!(run(3_000), 2);
     });
 }
