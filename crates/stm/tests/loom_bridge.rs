@@ -56,7 +56,7 @@ fn event() -> (Arc<Letter>, TEvent<u32>) {
 #[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
 fn canary_who_sleeps_for_an_event_is_woken() {
     weaken!("stm: event clear");
-    model("event against one who waits", 20, || {
+    model("event against one who waits", 15, || {
         let (letter, event) = event();
         let sender = thread::spawn(move || letter.send(7));
         assert_eq!(atomically(|tx| event.get(tx).copied()), 7);
@@ -65,22 +65,24 @@ fn canary_who_sleeps_for_an_event_is_woken() {
 }
 
 #[test]
-fn who_found_nothing_to_poll_is_woken_when_the_poller_goes_away() {
+#[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
+fn canary_who_found_nothing_to_poll_is_woken_when_the_poller_goes_away() {
+    weaken!("stm: event again");
     model(
         "event against one who waits and one who leaves",
-        700,
+        7_000,
         || {
             let (letter, event) = event();
+            let sender = thread::spawn(move || letter.send(7));
             let leaves = thread::spawn({
                 let event = event.clone();
                 move || {
-                    // Rings while this one polls; then it goes away.
-                    letter.send(7);
                     let mut wait = pin!(atomically_async(|tx| event.get(tx).copied()));
                     let _ = wait.as_mut().poll(&mut Context::from_waker(Waker::noop()));
                 }
             });
             assert_eq!(atomically(|tx| event.get(tx).copied()), 7);
+            sender.join().unwrap();
             leaves.join().unwrap();
         },
     );
