@@ -10,6 +10,7 @@ use crate::mailbox::Priority;
 use crate::mailbox::letter::{Class, Delivery, Handling, Kind, Letter};
 use crate::reply::Back;
 use crate::vtable;
+use std::any::type_name;
 use std::marker::PhantomData;
 
 /// An actor that takes messages of type `M`, by whatever kind of handler.
@@ -123,6 +124,7 @@ struct ClassOf<A, M, K>(PhantomData<fn(A, M, K)>);
 impl<A: Accepts<M, K>, M: Send + 'static, K: 'static> ClassOf<A, M, K> {
     const CLASS: Class = Class {
         kind: Kind::Message(A::RANK),
+        name: Some(type_name::<M>),
         deliver: deliver::<A, M, K>,
         discard: Letter::discard::<Packet<M, A::Reply>>,
     };

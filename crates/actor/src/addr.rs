@@ -4,6 +4,7 @@ use crate::accept::{self, Accepts};
 use crate::actor::Actor;
 use crate::ask;
 use crate::cell::CellRef;
+use crate::dead_letters::{self, Cause};
 use crate::error::{AskError, SendError, SendErrorKind};
 use crate::pid::Pid;
 use crate::reason::Reason;
@@ -11,6 +12,7 @@ use crate::recipient::Recipient;
 use crate::reply::{Back, ReplyTo};
 use crate::send::{self, Verdict};
 use crate::signal::Signal;
+use std::any::type_name;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
@@ -31,6 +33,10 @@ impl<A: Actor> Addr<A> {
             cell,
             actor: PhantomData,
         }
+    }
+
+    pub(crate) fn cell(&self) -> &CellRef {
+        &self.cell
     }
 
     /// Who the actor is.
@@ -151,7 +157,10 @@ impl<A: Actor> Addr<A> {
                     SendError::new(SendErrorKind::Dead, ask::message_of::<A, M, K>(letter))
                 })
             }
-            Verdict::Drop => Ok(()),
+            Verdict::Drop => {
+                dead_letters::report(&self.cell, type_name::<M>(), Cause::Full);
+                Ok(())
+            }
             Verdict::Refuse(kind) => Err(SendError::new(kind, message)),
             Verdict::Wait => Err(SendError::new(SendErrorKind::Full, message)),
         }
@@ -230,8 +239,11 @@ impl<A: Actor> Addr<A> {
     {
         if send::try_admit(&self.cell) == Verdict::Push {
             let letter = accept::letter::<A, M, K>(message, Back::of(reply));
-            drop(send::push(&self.cell, letter));
+            if send::push(&self.cell, letter).is_ok() {
+                return;
+            }
         }
+        dead_letters::report(&self.cell, type_name::<M>(), Cause::Forward);
     }
 
     /// The address for messages of one type, whatever the actor.

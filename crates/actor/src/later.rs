@@ -179,6 +179,7 @@ where
     const fn class(priority: Priority) -> Class {
         Class {
             kind: Kind::Message(priority),
+            name: None,
             deliver,
             discard: Letter::discard::<Timed>,
         }

@@ -57,6 +57,7 @@ mod ask;
 mod cell;
 mod context;
 mod current;
+pub mod dead_letters;
 mod ends;
 mod error;
 pub mod events;

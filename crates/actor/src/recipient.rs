@@ -3,11 +3,13 @@
 use crate::accept::{self, Accepts};
 use crate::ask;
 use crate::cell::CellRef;
+use crate::dead_letters::{self, Cause};
 use crate::error::{SendError, SendErrorKind};
 use crate::mailbox::letter::Letter;
 use crate::pid::Pid;
 use crate::reply::Back;
 use crate::send::{self, Verdict};
+use std::any::type_name;
 use std::fmt;
 use std::time::Duration;
 use weftwork_core::wait::deadline_after;
@@ -105,7 +107,10 @@ impl<M: Send + 'static> Recipient<M> {
         match verdict {
             Verdict::Push => send::push(&self.cell, (self.table.put)(message))
                 .map_err(|letter| SendError::new(SendErrorKind::Dead, (self.table.take)(letter))),
-            Verdict::Drop => Ok(()),
+            Verdict::Drop => {
+                dead_letters::report(&self.cell, type_name::<M>(), Cause::Full);
+                Ok(())
+            }
             Verdict::Refuse(kind) => Err(SendError::new(kind, message)),
             Verdict::Wait => Err(SendError::new(SendErrorKind::Full, message)),
         }

@@ -7,6 +7,7 @@
 use crate::actor::{Down, Exit, InitError, MonitorRef};
 use crate::cell::CellRef;
 use crate::current;
+use crate::dead_letters;
 use crate::exit::{self, Arrival};
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
@@ -439,7 +440,12 @@ fn end(cell: &CellRef, mut reason: Reason, terminates: bool, failure: Option<Ini
     drop(parent);
     if let Some(mut more) = more {
         more.pending.give_up();
+        dead_letters::bury(cell, std::mem::take(&mut more.next));
+        dead_letters::bury(cell, std::mem::take(&mut more.stash));
         let _ = panics::drop_caught(more);
     }
-    drop(cell.shelf(|shelf| shelf.take_all()));
+    let mut shelf = cell.shelf(|shelf| shelf.take_all());
+    while let Some(letter) = shelf.lanes.pop() {
+        dead_letters::note(cell, letter);
+    }
 }

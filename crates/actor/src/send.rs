@@ -26,7 +26,7 @@ pub(crate) enum Verdict {
 
 /// Asks for room once.
 #[inline]
-pub(crate) fn try_admit(cell: &Header) -> Verdict {
+pub(crate) fn try_admit(cell: &CellRef) -> Verdict {
     match cell.room.try_admit() {
         Attempt::Admitted => Verdict::Push,
         Attempt::Closed => Verdict::Refuse(SendErrorKind::Dead),
@@ -35,7 +35,7 @@ pub(crate) fn try_admit(cell: &Header) -> Verdict {
 }
 
 #[cold]
-fn full(cell: &Header) -> Verdict {
+fn full(cell: &CellRef) -> Verdict {
     match cell.on_full {
         OnFull::Wait => Verdict::Wait,
         OnFull::Fail => Verdict::Refuse(SendErrorKind::Full),

@@ -3,7 +3,8 @@
 //! The shelf is the actor's. In a mailbox that drops its oldest message to make room, senders reach into it,
 //! too: there, and only there, a lock guards it together with the consumer's side of the inbox.
 
-use crate::cell::Header;
+use crate::cell::CellRef;
+use crate::dead_letters::{self, Cause};
 use crate::mailbox::OnFull;
 use crate::mailbox::chain::Chain;
 use crate::mailbox::lanes::Lanes;
@@ -32,7 +33,7 @@ impl Shelf {
     }
 }
 
-impl Header {
+impl CellRef {
     /// Makes room in a mailbox that drops its oldest message, by dropping it. False: there was none to drop.
     pub(crate) fn drop_oldest(&self) -> bool {
         debug_assert_eq!(self.on_full, OnFull::DropOldest);
@@ -53,8 +54,11 @@ impl Header {
             shelf.unsorted = before;
             None
         });
-        if oldest.is_some() {
+        if let Some(letter) = &oldest {
             self.room.leave(1);
+            if let Some(name) = letter.class().name {
+                dead_letters::report(self, name(), Cause::Full);
+            }
         }
         // Dropped here, not under the lock: it is the user's.
         oldest.is_some()

@@ -58,6 +58,7 @@ pub(crate) enum Observer {
 
 static CLASS: Class = Class {
     kind: Kind::Signal,
+    name: None,
     deliver,
     discard: Letter::discard::<Signal>,
 };

@@ -21,6 +21,8 @@ pub(crate) struct Node {
 /// What depends on the type of a letter.
 pub(crate) struct Class {
     pub(crate) kind: Kind,
+    /// The name of the message's type; none for what is no loss to a sender.
+    pub(crate) name: Option<fn() -> &'static str>,
     /// Hands the letter to the actor. The caller runs the actor and passes its cell; the letter is one
     /// for actors of that cell's type.
     pub(crate) deliver: unsafe fn(Letter, &CellRef) -> Delivery,
