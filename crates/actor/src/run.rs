@@ -425,11 +425,9 @@ fn end(cell: &CellRef, mut reason: Reason, terminates: bool, failure: Option<Ini
     });
     // Canary: what came in last is not looked at.
     #[cfg(weftwork_canary)]
-    let mut rest = if canary::is(Weak::Of("actor_late")) || canary::is(Weak::Of("actor_announce")) {
-        Chain::new()
-    } else {
-        rest
-    };
+    if canary::is(Weak::Of("actor_late")) || canary::is(Weak::Of("actor_announce")) {
+        rest = Chain::new();
+    }
     sort(cell, &mut rest);
     with(cell, |own| exit::announce(cell, own, &reason));
     cell.room.close();

@@ -7,9 +7,10 @@
 
 mod modelled;
 
-use modelled::Queue;
+use modelled::{Held, Queue};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize as Count, Ordering::SeqCst};
+use std::task::{Context as TaskContext, Wake, Waker};
 use weftwork_actor::{
     Actor, Context, Handler, InitError, Mailbox, OnFull, Options, Priority, Reason,
 };
@@ -115,8 +116,18 @@ fn canary_a_message_is_handled_or_handed_back_or_dropped_when_the_actor_stops() 
     });
 }
 
+/// A waker that counts its calls, outside the model.
+#[derive(Default)]
+struct Calls(Count);
+
+impl Wake for Calls {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
 #[test]
-#[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
+#[cfg_attr(weftwork_canary, should_panic(expected = "the sender was forgotten"))]
 fn canary_a_sender_that_waits_for_room_gets_in() {
     weaken!("actor_room");
     model("actor: a full mailbox against the actor", 120, || {
@@ -125,11 +136,21 @@ fn canary_a_sender_that_waits_for_room_gets_in() {
         let addr = queue.start::<Counter>(Arc::clone(&handled), options);
         addr.tell(Token(Arc::new(()))).unwrap();
         let other = thread::spawn({
-            let addr = addr.clone();
-            move || addr.tell(Token(Arc::new(()))).unwrap()
+            let (queue, handled) = (queue.clone(), Arc::clone(&handled));
+            move || queue.run_until(|| handled.load(SeqCst) == 1)
         });
-        queue.run_until(|| handled.load(SeqCst) == 2);
+        let calls = Arc::new(Calls::default());
+        let waker = Waker::from(Arc::clone(&calls));
+        let mut context = TaskContext::from_waker(&waker);
+        let mut sending = Held::new(Box::pin(addr.tell_async(Token(Arc::new(())))));
+        let is_waiting = sending.as_mut().poll(&mut context).is_pending();
         other.join().unwrap();
+        if is_waiting {
+            assert_eq!(calls.0.load(SeqCst), 1, "the sender was forgotten");
+            assert!(sending.as_mut().poll(&mut context).is_ready());
+        }
+        drop(sending.release());
+        queue.run_until(|| handled.load(SeqCst) == 2);
         addr.kill();
         queue.run_until(|| !addr.is_alive());
     });

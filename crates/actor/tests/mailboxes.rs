@@ -365,15 +365,14 @@ fn stashed_messages_come_back_in_order_before_what_is_queued() {
 fn one_busy_actor_does_not_keep_the_worker_from_others() {
     on_scheduler(1, |system| {
         let (busy, other) = (Stage::new(system), Stage::new(system));
-        let me = busy.addr.clone();
-        fn again(me: Addr<support::Puppet>) -> support::Do {
-            support::Do(Box::new(move |puppet, ctx| {
+        fn again() -> support::Do {
+            support::Do(Box::new(|puppet, ctx| {
                 if puppet.events.send(Event::Note(0)).is_ok() {
-                    ctx.send_self(again(me));
+                    ctx.send_self(again());
                 }
             }))
         }
-        busy.addr.tell(again(me)).unwrap();
+        busy.addr.tell(again()).unwrap();
         let since = Instant::now();
         for n in 0..20 {
             assert_eq!(other.addr.ask(Note(n)), Ok(n));

@@ -37,6 +37,12 @@ impl<T> std::ops::Deref for Held<T> {
     }
 }
 
+impl<T> std::ops::DerefMut for Held<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("not released")
+    }
+}
+
 /// The tasks that wait to be run. A waker puts one here; who runs them waits for it.
 pub struct Queue(Held<Arc<(Mutex<Vec<Task>>, Condvar)>>);
 
@@ -54,22 +60,26 @@ impl Clone for Queue {
 
 impl Spawn for Queue {
     fn spawn_task(&self, task: Task) -> Result<(), Refused> {
-        self.0.0.lock().push(task);
-        self.0.1.notify_one();
+        self.inner().0.lock().push(task);
+        self.inner().1.notify_one();
         Ok(())
     }
 }
 
 impl Queue {
+    fn inner(&self) -> &(Mutex<Vec<Task>>, Condvar) {
+        &self.0
+    }
+
     /// Runs tasks until `is_done`. Waits for the next one: a wake that is lost is a deadlock.
     pub fn run_until(&self, is_done: impl Fn() -> bool) {
         while !is_done() {
             let task = {
-                let mut tasks = self.0.0.lock();
+                let mut tasks = self.inner().0.lock();
                 loop {
                     match tasks.pop() {
                         Some(task) => break task,
-                        None => self.0.1.wait(&mut tasks),
+                        None => self.inner().1.wait(&mut tasks),
                     }
                 }
             };
@@ -85,7 +95,7 @@ impl Queue {
             if let Poll::Ready(started) = starting.as_mut().poll(&mut context) {
                 return Held::new(started.expect("it starts"));
             }
-            let task = self.0.0.lock().pop().expect("its task is queued");
+            let task = self.inner().0.lock().pop().expect("its task is queued");
             task.run();
         }
     }
