@@ -396,7 +396,10 @@ impl Pin {
 
     /// Lets go of all that was found, and pins again. Does nothing if the pin is a nested one.
     #[inline]
-    #[allow(dead_code, reason = "each attempt pins anew; who walks far may want it")]
+    #[allow(
+        dead_code,
+        reason = "each attempt pins anew; who walks far may want it"
+    )]
     pub(crate) fn repin(&mut self) {
         let local = self.local();
         // In the same epoch the record would say the same again, and holds nobody up.
