@@ -262,18 +262,18 @@ fn a_hundred_thousand_dynamic_children_start_crash_and_stop() {
                 supervisor.start_child(leaf).unwrap().unwrap()
             })
             .collect();
-        for pid in pids.iter().step_by(10) {
-            pid.kill();
-        }
-        for pid in pids.iter().skip(1).step_by(10) {
-            pid.stop(Reason::Normal);
-        }
-        for pid in pids
-            .iter()
-            .step_by(10)
-            .chain(pids.iter().skip(1).step_by(10))
-        {
-            pid.watch().wait_down();
+        let crashing = pids.iter().step_by(10);
+        let leaving = pids.iter().skip(1).step_by(10);
+        // Watched before they end: who comes later may hear of an end before the supervisor does.
+        let ends: Vec<_> = crashing
+            .clone()
+            .chain(leaving.clone())
+            .map(Pid::watch)
+            .collect();
+        crashing.for_each(Pid::kill);
+        leaving.for_each(|pid| pid.stop(Reason::Normal));
+        for end in ends {
+            end.wait_down();
         }
         let counts = supervisor.count_children().unwrap();
         assert_eq!(

@@ -224,18 +224,15 @@ impl<P: Clone + Eq + Hash, S> Plan<P, S> {
     }
 
     pub(crate) fn count_children(&self) -> Counts {
-        let mut counts = Counts::default();
-        for (_, child) in self.children.iter_reverse() {
-            counts.active += usize::from(matches!(child.state(), State::Running(_)));
-            match child.rules.kind {
-                Kind::Worker => counts.workers += 1,
-                Kind::Supervisor => counts.supervisors += 1,
-            }
+        let (all, supervisors) = (self.children.len(), self.children.supervisors());
+        Counts {
+            specs: match self.flags.strategy {
+                Strategy::Dynamic => 1,
+                _ => all,
+            },
+            active: self.children.running(),
+            supervisors,
+            workers: all - supervisors,
         }
-        counts.specs = match self.flags.strategy {
-            Strategy::Dynamic => 1,
-            _ => self.children.len(),
-        };
-        counts
     }
 }

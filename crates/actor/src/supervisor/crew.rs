@@ -2,8 +2,8 @@
 //!
 //! A stop is a monitor, an exit signal, and a wait for the monitor's answer; the answer comes whether or not
 //! the child is still linked. The exit of the link that comes besides is of somebody unknown by then, and
-//! ignored. While the supervisor waits for a child it says so, as an ask does: the child's question to it is
-//! an error then, not a deadlock.
+//! ignored. While the supervisor waits for one child it says so, as an ask does: a question that the child
+//! asks it then is an error, not a deadlock.
 
 use super::child::ChildStart;
 use super::id::ChildId;
@@ -25,7 +25,7 @@ use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 use weftwork_core::wait::cancel::is_cancel_unwind;
-use weftwork_core::wait::deadline_after;
+use weftwork_core::wait::{checkpoint, deadline_after};
 
 /// What a supervisor has besides its plan.
 pub(crate) struct Tools {
@@ -76,7 +76,6 @@ impl Crew<'_> {
             (own, all) => own.or(all),
         };
         let pid = watch.pid().clone();
-        let _waits = pid.cell().and_then(|cell| Waits::for_answer_of(cell).ok());
         if let Some(limit) = limit {
             let left = limit.saturating_duration_since(Instant::now());
             match watch.wait_timeout(left) {
@@ -97,6 +96,8 @@ impl Crew<'_> {
     }
 
     fn ask_to_stop(&self, pid: &Pid, how: Shutdown) -> Watcher {
+        // Among many children none may make it wait: others get their turn nevertheless.
+        checkpoint();
         let watch = pid.watch();
         let signal = match how {
             Shutdown::BrutalKill => Reason::Kill,
@@ -165,6 +166,8 @@ impl Hands<Pid, ChildStart> for Crew<'_> {
 
     fn stop(&mut self, id: Option<&ChildId>, pid: &Pid, how: Shutdown) -> Reason {
         let since = Instant::now();
+        // Before the signal. If it is the child that waits already, it ends when its time is over.
+        let _waits = pid.cell().map(Waits::for_answer_of);
         let watch = self.ask_to_stop(pid, how);
         self.wait(id, watch, how, since)
     }
@@ -173,7 +176,10 @@ impl Hands<Pid, ChildStart> for Crew<'_> {
         let since = Instant::now();
         let asked = |(pid, how): (Pid, Shutdown)| (self.ask_to_stop(&pid, how), how);
         let asked: Vec<_> = children.into_iter().map(asked).collect();
-        let wait = |(watch, how)| self.wait(None, watch, how, since);
+        let wait = |(watch, how)| {
+            checkpoint();
+            self.wait(None, watch, how, since)
+        };
         asked.into_iter().map(wait).collect()
     }
 

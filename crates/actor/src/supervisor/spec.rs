@@ -24,7 +24,7 @@ pub(crate) type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 /// ```
 /// use std::time::Duration;
 /// use weftwork_actor::supervisor::{ChildSpec, Strategy, SupervisorSpec};
-/// use weftwork_actor::{Actor, Context, InitError, Options, Reason};
+/// use weftwork_actor::{Actor, Context, InitError, Options};
 ///
 /// struct Db;
 ///

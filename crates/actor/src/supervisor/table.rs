@@ -5,10 +5,11 @@
 //! 1. The places form a list through `before` and `after`; a place that is free is in `free` and in no list.
 //! 2. `ids` has the place of each child that has an id; `pids` that of each child that runs, and of each
 //!    that is being restarted under the pid it had.
-//! 3. `significant` counts the significant children that have not ended.
+//! 3. `significant` counts the significant children that have not ended, `running` those that run,
+//!    `supervisors` those that are supervisors.
 
 use super::id::ChildId;
-use super::rules::Rules;
+use super::rules::{Kind, Rules};
 use super::window::Window;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -83,6 +84,8 @@ pub(crate) struct Children<P, S> {
     ids: HashMap<ChildId, Key>,
     pids: HashMap<P, Key>,
     significant: usize,
+    running: usize,
+    supervisors: usize,
 }
 
 impl<P: Clone + Eq + Hash, S> Children<P, S> {
@@ -95,6 +98,8 @@ impl<P: Clone + Eq + Hash, S> Children<P, S> {
             ids: HashMap::new(),
             pids: HashMap::new(),
             significant: 0,
+            running: 0,
+            supervisors: 0,
         }
     }
 
@@ -115,6 +120,7 @@ impl<P: Clone + Eq + Hash, S> Children<P, S> {
             u32::try_from(self.places.len() - 1).expect("fewer than 2^32 children")
         });
         let (id, before) = (child.id.clone(), self.last);
+        self.supervisors += usize::from(child.rules.kind == Kind::Supervisor);
         let slot = &mut self.places[place as usize];
         slot.before = before;
         slot.after = NONE;
@@ -149,6 +155,7 @@ impl<P: Clone + Eq + Hash, S> Children<P, S> {
             None => self.last = before,
         }
         self.free.push(key.place);
+        self.supervisors -= usize::from(child.rules.kind == Kind::Supervisor);
         if let Some(id) = &child.id {
             self.ids.remove(id);
         }
@@ -177,6 +184,8 @@ impl<P: Clone + Eq + Hash, S> Children<P, S> {
         };
         let old = std::mem::replace(&mut child.state, state.clone());
         let is_significant = child.rules.significant;
+        self.running += usize::from(matches!(state, State::Running(_)));
+        self.running -= usize::from(matches!(old, State::Running(_)));
         if let State::Running(pid) | State::Restarting(_, Some(pid)) = old {
             self.pids.remove(&pid);
         } else if is_significant && old == State::Ended {
@@ -197,6 +206,14 @@ impl<P: Clone + Eq + Hash, S> Children<P, S> {
 
     pub(crate) fn by_pid(&self, pid: &P) -> Option<Key> {
         self.pids.get(pid).copied()
+    }
+
+    pub(crate) fn running(&self) -> usize {
+        self.running
+    }
+
+    pub(crate) fn supervisors(&self) -> usize {
+        self.supervisors
     }
 
     /// Whether a significant child has not ended.
