@@ -130,14 +130,14 @@ impl Wake for Calls {
 #[cfg_attr(weftwork_canary, should_panic(expected = "the sender was forgotten"))]
 fn canary_a_sender_that_waits_for_room_gets_in() {
     weaken!("actor_room");
-    model("actor: a full mailbox against the actor", 120, || {
+    model("actor: a full mailbox against the actor", 21, || {
         let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));
         let options = Options::new().mailbox(Mailbox::bounded(1));
         let addr = queue.start::<Counter>(Arc::clone(&handled), options);
         addr.tell(Token(Arc::new(()))).unwrap();
         let other = thread::spawn({
             let (queue, handled) = (queue.clone(), Arc::clone(&handled));
-            move || queue.run_until(|| handled.load(SeqCst) == 1)
+            move || queue.run_until(|| handled.load(SeqCst) >= 1)
         });
         let calls = Arc::new(Calls::default());
         let waker = Waker::from(Arc::clone(&calls));
@@ -178,7 +178,7 @@ fn a_sender_that_waits_for_room_is_told_of_the_end() {
 #[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
 fn canary_a_sender_that_drops_the_oldest_message_does_not_put_the_actor_to_sleep() {
     weaken!("actor_take");
-    model("actor: drop the oldest against the actor", 50, || {
+    model("actor: drop the oldest against the actor", 1600, || {
         let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));
         let options = Options::new().mailbox(Mailbox::with(1, OnFull::DropOldest));
         let addr = queue.start::<Counter>(Arc::clone(&handled), options);
