@@ -4,6 +4,10 @@
 //! the step it is about weakened, and must then fail with the message it is given here.
 
 #![cfg(weftwork_loom)]
+#![allow(
+    clippy::disallowed_types,
+    reason = "what is noted stands outside the model"
+)]
 
 mod modelled;
 
