@@ -41,6 +41,8 @@
 //! ```
 
 mod hook;
+#[cfg(not(weftwork_loom))]
+mod listeners;
 mod stream;
 
 pub use stream::{Cause, Counts, DeadLetter, counts, subscribe};
