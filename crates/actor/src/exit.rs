@@ -49,6 +49,7 @@ pub(crate) fn arrive(cell: &CellRef, own: &mut Owned, signal: Signal) -> Arrival
         Signal::Unlinked { from, id } => own.more().links.answered(from, id),
         Signal::Monitor { reference, watcher } => own.more().watchers.insert(reference, watcher),
         Signal::Demonitor { reference } => own.more().watchers.remove(reference),
+        Signal::Inspect(look) => look(own),
         Signal::Overflow => own.stop(Reason::other("mailbox overflow")),
     }
     Arrival::Done

@@ -65,6 +65,7 @@ mod executor;
 mod exit;
 mod feed;
 pub mod groups;
+pub mod introspect;
 mod later;
 mod links;
 mod mailbox;

@@ -44,6 +44,10 @@ impl Watchers {
         self.0.remove(reference);
     }
 
+    pub(crate) fn observers(&self) -> impl Iterator<Item = &Observer> {
+        self.0.values().map(|(_, observer)| observer)
+    }
+
     /// Takes all, to tell them.
     pub(crate) fn take(&mut self) -> impl Iterator<Item = (u64, Observer)> + use<> {
         std::mem::take(&mut self.0).into_values()

@@ -2,9 +2,10 @@
 
 use crate::actor::MonitorRef;
 use crate::cell::CellRef;
+use crate::introspect::Watches;
 use crate::links::Links;
 use crate::mailbox::chain::Chain;
-use crate::mailbox::letter::Handling;
+use crate::mailbox::letter::{Handling, Letter};
 use crate::monitors::{Monitors, Watchers};
 use crate::pid::Pid;
 use crate::reason::Reason;
@@ -50,6 +51,18 @@ pub(crate) enum Ending {
     Signal(Reason),
 }
 
+/// What an actor does next.
+pub(crate) enum First {
+    /// Serve a visit from outside.
+    Visit(Letter),
+    /// Handle a message that comes before the mailbox.
+    Message(Letter),
+    /// Take from the mailbox.
+    Mailbox,
+    /// Take signals alone: it is suspended.
+    Signals,
+}
+
 /// What few actors need, made by the first use.
 #[derive(Default)]
 pub(crate) struct More {
@@ -63,6 +76,12 @@ pub(crate) struct More {
     pub(crate) stash: Chain,
     /// To be handled before anything queued.
     pub(crate) next: Chain,
+    /// Visits from outside, served before messages: see [`introspect`](crate::introspect).
+    pub(crate) visits: Chain,
+    /// No messages are taken.
+    pub(crate) is_suspended: bool,
+    /// Who watches the handlers.
+    pub(crate) watches: Watches,
     /// Answers that were deferred, to be given up at the end.
     pub(crate) pending: Pending,
     /// Dropped when the end is known to all: askers look for the reason then.
@@ -104,6 +123,32 @@ impl Owned {
 
     pub(crate) fn is_ending(&self) -> bool {
         !matches!(self.ending, Ending::None)
+    }
+
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| more.is_suspended)
+    }
+
+    /// What comes next, and is taken if it is here.
+    #[inline]
+    pub(crate) fn first(&mut self) -> First {
+        let Some(more) = &mut self.more else {
+            return First::Mailbox;
+        };
+        if let Some(visit) = more.visits.pop_front() {
+            return First::Visit(visit);
+        }
+        if more.is_suspended {
+            return First::Signals;
+        }
+        more.next.pop_front().map_or(First::Mailbox, First::Message)
+    }
+
+    /// Who watches the handlers, if anybody does.
+    #[inline]
+    pub(crate) fn watches(&self) -> Option<Watches> {
+        let more = self.more.as_ref()?;
+        (!more.watches.is_empty()).then(|| more.watches.clone())
     }
 
     pub(crate) fn more(&mut self) -> &mut More {

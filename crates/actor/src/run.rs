@@ -12,9 +12,10 @@ use crate::exit::{self, Arrival};
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
 use crate::mailbox::letter::{Delivery, Kind, Letter};
-use crate::owned::{Ending, More, Owned, Phase};
+use crate::owned::{Ending, First, More, Owned, Phase};
 use crate::panics;
 use crate::reason::Reason;
+use crate::shelf::Shelf;
 use crate::signal::Signal;
 use crate::start::Made;
 use std::num::NonZeroU64;
@@ -121,8 +122,8 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
                     }
                 });
                 // Messages wait for the end of a handler that awaits; only news wake.
-                let is_handling = with(cell, |own| own.handling.is_some());
-                if cell.shelf(|shelf| (is_handling || shelf.is_empty()) && cell.inbox.try_idle()) {
+                let waits = with(cell, |own| own.handling.is_some() || own.is_suspended());
+                if cell.shelf(|shelf| (waits || shelf.is_empty()) && cell.inbox.try_idle()) {
                     return Poll::Pending;
                 }
                 continue;
@@ -155,8 +156,10 @@ fn is_over(start: &mut Option<Instant>) -> bool {
 
 /// Serves the signals, then one message or the rest of one.
 fn step(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
-    let is_handling = with(cell, |own| own.handling.is_some());
-    if is_handling || cell.attention() || cell.shelf(|shelf| shelf.lanes.is_empty()) {
+    let (is_handling, is_suspended) =
+        with(cell, |own| (own.handling.is_some(), own.is_suspended()));
+    if is_handling || is_suspended || cell.attention() || cell.shelf(|shelf| shelf.lanes.is_empty())
+    {
         take_inbox(cell);
     }
     match with(cell, Owned::take_ending) {
@@ -173,12 +176,12 @@ fn step(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
     if is_handling {
         return go_on(cell, context);
     }
-    let next = with(cell, |own| {
-        own.more.as_mut().and_then(|more| more.next.pop_front())
-    });
-    let done = match next {
-        Some(letter) => deliver(cell, letter),
-        None => match cell.shelf(|shelf| shelf.lanes.pop()) {
+    let first = with(cell, Owned::first);
+    let is_suspended = matches!(first, First::Signals);
+    let done = match first {
+        First::Visit(letter) => visit(cell, letter),
+        First::Message(letter) => deliver(cell, letter),
+        First::Mailbox | First::Signals => match cell.shelf(|shelf| pop(shelf, is_suspended)) {
             None => return Step::Idle,
             Some(letter) if letter.class().kind == Kind::Signal => {
                 perform(cell, Signal::from_letter(letter))
@@ -190,6 +193,24 @@ fn step(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
         },
     };
     settle(cell, done)
+}
+
+/// Takes the next letter; of a suspended actor's only what is no message.
+#[inline]
+fn pop(shelf: &mut Shelf, is_suspended: bool) -> Option<Letter> {
+    if is_suspended {
+        let is_signal = |letter: &Letter| letter.class().kind == Kind::Signal;
+        return shelf.lanes.pop_least(is_signal);
+    }
+    shelf.lanes.pop()
+}
+
+/// Serves a visit from outside, which catches its own panics.
+#[cold]
+fn visit(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
+    let deliver = letter.class().deliver;
+    // SAFETY: as in `deliver`.
+    panics::catch(|| unsafe { deliver(letter, cell) }).map(drop)
 }
 
 /// Ends an actor that panicked.
@@ -250,8 +271,22 @@ fn sort(cell: &CellRef, arrived: &mut Chain) {
     }
 }
 
-/// Hands a message to its handler.
+/// Hands a message to its handler, and lets know who watches.
 fn deliver(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
+    let Some(watches) = with(cell, |own| own.watches()) else {
+        return handle(cell, letter);
+    };
+    let message = letter.class().name.map_or("timer", |name| name());
+    watches.begin(&cell.pid(), message);
+    let done = handle(cell, letter);
+    if !with(cell, |own| own.handling.is_some()) {
+        watches.end(&cell.pid());
+    }
+    done
+}
+
+/// Hands a message to its handler.
+fn handle(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
     let deliver = letter.class().deliver;
     // SAFETY: we are the owner and hold no reference to its part; who pushes to a cell makes letters for
     // its type.
@@ -277,11 +312,23 @@ fn go_on(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
             let ends = with(cell, |own| own.is_ending());
             if ends { Step::Busy } else { Step::Idle }
         }
-        Ok(Poll::Ready(())) => settle(cell, panics::drop_caught(handling)),
+        Ok(Poll::Ready(())) => {
+            let done = panics::drop_caught(handling);
+            end_watched(cell);
+            settle(cell, done)
+        }
         Err(reason) => {
             let _ = panics::drop_caught(handling);
+            end_watched(cell);
             settle(cell, Err(reason))
         }
+    }
+}
+
+/// An asynchronous handler is through.
+fn end_watched(cell: &CellRef) {
+    if let Some(watches) = with(cell, |own| own.watches()) {
+        watches.end(&cell.pid());
     }
 }
 

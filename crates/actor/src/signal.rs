@@ -6,6 +6,7 @@
 use crate::cell::{CellRef, Header};
 use crate::ends::AtEnd;
 use crate::mailbox::letter::{Class, Delivery, Kind, Letter};
+use crate::owned::Owned;
 use crate::pid::Pid;
 use crate::reason::Reason;
 use weftwork_csp::oneshot;
@@ -37,6 +38,8 @@ pub(crate) enum Signal {
     Stop { reason: Reason },
     /// A message was sent to a full mailbox whose policy is to stop.
     Overflow,
+    /// Somebody looks into the receiver's own part. Runs none of the user's code.
+    Inspect(Box<dyn FnOnce(&mut Owned) + Send>),
 }
 
 /// Why there is an exit signal.
