@@ -13,8 +13,8 @@ use supervisor_support::{
 };
 use support::{everywhere, on_scheduler};
 use weftwork_actor::supervisor::{
-    Backoff, ChildRef, ChildSpec, ChildState, Limit, Report, Restart, Rules, Shutdown, Strategy,
-    SupervisorRef, SupervisorSpec,
+    AddChildErrorKind, Backoff, ChildRef, ChildSpec, ChildState, Limit, Report, Restart, Rules,
+    Shutdown, Strategy, SupervisorRef, SupervisorSpec,
 };
 use weftwork_actor::{Actor, Context, Handler, InitError, Options, Pid, Reason, System};
 use weftwork_testkit::iters;
@@ -236,6 +236,64 @@ fn a_failed_start_leaves_no_trace() {
         assert!(children(&supervisor).is_empty());
         assert!(supervisor.start_child(stage.worker("c")).unwrap().is_some());
         supervisor.shutdown();
+    });
+}
+
+/// Its `init` waits for nothing.
+struct Endless;
+
+impl Actor for Endless {
+    type Args = ();
+    fn init((): (), _: &mut Context<Self>) -> Result<Self, InitError> {
+        let (_sender, receiver) = weftwork_csp::bounded::<()>(1);
+        let _ = receiver.recv();
+        Ok(Endless)
+    }
+}
+
+#[test]
+fn an_init_that_never_returns_is_a_failed_start_when_its_time_is_over() {
+    on_scheduler(1, |system| {
+        let stage = Stage::new();
+        let supervisor = start(system, stage.spec().child(stage.worker("a")));
+        let endless = ChildSpec::new("e", |ctx| {
+            ctx.start::<Endless>((), Options::new().timeout(20 * MS))
+        });
+        let error = supervisor.start_child(endless).unwrap_err();
+        let reason = "child did not start: actor did not start in time";
+        assert_eq!(error.to_string(), reason);
+        assert_eq!(children(&supervisor), ["a"]);
+        supervisor.shutdown();
+    });
+}
+
+#[test]
+fn a_supervisor_that_is_killed_while_it_starts_a_child_ends_and_so_do_its_children() {
+    on_scheduler(1, |system| {
+        let stage = Stage::new();
+        let supervisor = start(system, stage.spec().child(stage.worker("a")));
+        let worker = pid(&supervisor, "a").watch();
+        let (starting, started) = channel();
+        let adding = {
+            let supervisor = supervisor.clone();
+            std::thread::spawn(move || {
+                let endless = ChildSpec::once("e", move |ctx| {
+                    starting.send(()).unwrap();
+                    ctx.start::<Endless>((), Options::new())
+                });
+                supervisor.start_child(endless).unwrap_err()
+            })
+        };
+        started.recv().unwrap();
+        supervisor.pid().kill();
+        let error = adding.join().unwrap();
+        // Who is interrupted first is not specified: the child in its `init`, or its supervisor.
+        let kinds = [
+            AddChildErrorKind::Down(Reason::Killed),
+            AddChildErrorKind::Failed(Reason::Killed),
+        ];
+        assert!(kinds.contains(error.kind()), "{error:?}");
+        assert_eq!(worker.wait_down(), Reason::Killed);
     });
 }
 

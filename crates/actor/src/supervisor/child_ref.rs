@@ -6,6 +6,8 @@ use crate::addr::Addr;
 use crate::error::StartError;
 use std::fmt;
 use std::time::Duration;
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
 use weftwork_core::wait::TimedOut;
 use weftwork_csp::watch;
 
@@ -102,6 +104,21 @@ impl<A: Actor> ChildRef<A> {
         is_wanted: impl Fn(&Addr<A>) -> bool,
         timeout: Duration,
     ) -> Result<Addr<A>, TimedOut> {
+        #[cfg(weftwork_canary)]
+        if canary::is(Step::Of("child_ref_wait")) {
+            // Looks, then listens: what comes in between is missed.
+            let here = (*self.slot.borrow()).clone().filter(&is_wanted);
+            return match here {
+                Some(addr) => Ok(addr),
+                None => {
+                    // Not dropped by the unwinding of a model that fails here.
+                    let mut slot = std::mem::ManuallyDrop::new(self.slot.subscribe());
+                    let _ = slot.changed();
+                    drop(std::mem::ManuallyDrop::into_inner(slot));
+                    self.get().ok_or(TimedOut)
+                }
+            };
+        }
         let mut slot = self.slot.subscribe();
         let found = slot.wait_for_timeout(|addr| addr.as_ref().is_some_and(&is_wanted), timeout);
         match found {
