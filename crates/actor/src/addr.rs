@@ -237,13 +237,17 @@ impl<A: Actor> Addr<A> {
         M: Send + 'static,
         K: 'static,
     {
+        let mut unsent = None;
         if send::try_admit(&self.cell) == Verdict::Push {
             let letter = accept::letter::<A, M, K>(message, Back::of(reply));
-            if send::push(&self.cell, letter).is_ok() {
-                return;
+            match send::push(&self.cell, letter) {
+                Ok(()) => return,
+                Err(letter) => unsent = Some(letter),
             }
         }
+        // Before the asker is told.
         dead_letters::report(&self.cell, type_name::<M>(), Cause::Forward);
+        drop(unsent);
     }
 
     /// The address for messages of one type, whatever the actor.

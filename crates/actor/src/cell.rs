@@ -46,6 +46,8 @@ pub(crate) struct Header {
     pub(crate) on_full: OnFull,
     /// Something is in the inbox that the actor shall look at before its next message.
     attention: AtomicBool,
+    /// The actor is ending: what it drops now is not given up by a decision of its own. Set by the owner.
+    ends: AtomicBool,
     waker: UnsafeCell<Option<Waker>>,
     exit: UnsafeCell<Option<Reason>>,
     owned: UnsafeCell<Owned>,
@@ -91,6 +93,7 @@ impl Header {
             room: Room::new(capacity),
             on_full,
             attention: AtomicBool::new(false),
+            ends: AtomicBool::new(false),
             waker: UnsafeCell::new(None),
             exit: UnsafeCell::new(None),
             owned: UnsafeCell::new(owned),
@@ -168,6 +171,18 @@ impl Header {
     pub(crate) fn attention(&self) -> bool {
         // Relaxed: the exchange below acquires. The letter is in the inbox either way.
         self.attention.load(Ordering::Relaxed) && self.attention.swap(false, Ordering::Acquire)
+    }
+
+    /// The actor is ending from here on. For the owner.
+    pub(crate) fn begin_end(&self) {
+        // Relaxed: read by the owner's code alone.
+        self.ends.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the actor is ending, for code that runs in it.
+    pub(crate) fn is_ending(&self) -> bool {
+        // Relaxed: as above.
+        self.ends.load(Ordering::Relaxed)
     }
 
     fn wake(&self) {

@@ -43,9 +43,11 @@ impl<R: Send + 'static> ReplyTo<R> {
 impl<R> Drop for ReplyTo<R> {
     fn drop(&mut self) {
         let Some(shared) = &self.0 else { return };
-        // A handler that panics: the asker is told of the actor's end instead, and finds the reason.
-        let ends = std::thread::panicking()
-            && current::cell().is_some_and(|cell| cell.number == shared.asked);
+        // By a handler that panics, or with the state of an actor that ends: the asker is told of the end
+        // instead, and finds the reason.
+        let ends = current::cell().is_some_and(|cell| {
+            cell.number == shared.asked && (cell.is_ending() || std::thread::panicking())
+        });
         if !ends {
             drop(shared.take());
         }

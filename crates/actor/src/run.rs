@@ -440,6 +440,7 @@ fn init(cell: &CellRef) -> Result<(), ()> {
 /// 4. The messages that were not handled are dropped; their askers find the reason.
 fn end(cell: &CellRef, mut reason: Reason, terminates: bool, failure: Option<InitError>) {
     let vtable = cell.vtable;
+    cell.begin_end();
     if let Some(handling) = with(cell, |own| own.handling.take()) {
         let _ = panics::drop_caught(handling);
     }

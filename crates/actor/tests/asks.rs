@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 use support::{Note, Stage, everywhere, on_scheduler};
@@ -289,5 +290,40 @@ fn who_has_passed_the_answer_on_may_ask_back() {
         stage.run(move |_, _| assert_eq!(to.ask(Q), Ok(5)));
         relay.kill();
         last.kill();
+    });
+}
+
+/// Keeps a question for ever.
+struct Keeper(Vec<ReplyTo<u64>>);
+
+impl Actor for Keeper {
+    type Args = ();
+    fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+        Ok(Keeper(Vec::new()))
+    }
+}
+
+impl DeferredHandler<Sender<()>> for Keeper {
+    type Reply = u64;
+    fn handle(&mut self, kept: Sender<()>, reply: ReplyTo<u64>, _: &mut Context<Self>) {
+        self.0.push(reply);
+        kept.send(()).unwrap();
+    }
+}
+
+#[test]
+fn a_question_that_an_actor_keeps_in_its_state_is_answered_by_the_reason_of_its_end() {
+    everywhere(|system| {
+        for _ in 0..20 {
+            let keeper = start::<Keeper>(system, (), Options::new()).unwrap();
+            let addr = keeper.clone();
+            let (sender, kept) = channel();
+            let asker =
+                std::thread::spawn(move || addr.ask(sender).map_err(|error| error.to_string()));
+            kept.recv().unwrap();
+            keeper.stop(Reason::other("done"));
+            let error = asker.join().unwrap().unwrap_err();
+            assert_eq!(error, "actor ended before it answered: done");
+        }
     });
 }
