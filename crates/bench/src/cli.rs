@@ -42,7 +42,7 @@ pub(crate) struct Run {
     /// Worker threads of the runtime (peers on OS threads: 1 pins the process to one CPU).
     #[arg(long, default_value_t = 1, value_parser = positive)]
     pub(crate) workers: usize,
-    /// Number of operations, tasks, leaves or timers; `k` and `m` multiply.
+    /// Number of operations, tasks, actors, leaves or timers; `k` and `m` multiply.
     #[arg(long, value_parser = count)]
     pub(crate) n: Option<u64>,
     /// Benches of channels: their capacity, or -1 for channels without bound.

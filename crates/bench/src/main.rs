@@ -8,9 +8,10 @@
 //! ```
 //!
 //! Every run checks its own result (a sum, an echoed byte) and ends with a non-zero status when it
-//! is wrong: a figure is printed only for work that was done. The same workloads exist as a Go
-//! program in the folder `go` of this package. `docs/benchmarks.md` says how to read the figures.
+//! is wrong: a figure is printed only for work that was done. Many of the workloads exist as
+//! programs in Go, Haskell and Erlang too, in folders of this package. `docs/benchmarks.md` says how to read the figures.
 
+mod actors;
 mod bars;
 mod channels;
 mod cli;

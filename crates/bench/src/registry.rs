@@ -48,6 +48,20 @@ pub(crate) enum Bench {
     StmMap,
     /// What variables cost in memory.
     StmMemory,
+    /// One tells an actor to add.
+    ActorTell,
+    /// Several tell one actor to add.
+    ActorFanin,
+    /// One asks an actor, question after question.
+    ActorAsk,
+    /// Actors are started and stopped, in batches of 1000.
+    ActorSpawn,
+    /// What idle actors cost in memory.
+    ActorMem,
+    /// Actors pass a number around a ring.
+    Ring,
+    /// The child of a supervisor crashes, and is started anew.
+    ActorRestart,
     /// A tree of tasks, ten children each, adds up its leaves.
     Skynet,
     /// The recursive Fibonacci function, with a fork per call.
@@ -88,6 +102,13 @@ impl Bench {
             Bench::StmWake => "stm_wake",
             Bench::StmMap => "stm_map",
             Bench::StmMemory => "stm_memory",
+            Bench::ActorTell => "actor_tell",
+            Bench::ActorFanin => "actor_fanin",
+            Bench::ActorAsk => "actor_ask",
+            Bench::ActorSpawn => "actor_spawn",
+            Bench::ActorMem => "actor_mem",
+            Bench::Ring => "ring",
+            Bench::ActorRestart => "actor_restart",
             Bench::Skynet => "skynet",
             Bench::CpuFib => "cpu_fib",
             Bench::Timer => "timer",
@@ -114,6 +135,20 @@ impl Bench {
         )
     }
 
+    /// Returns whether actors are what it measures.
+    pub(crate) fn is_of_actors(self) -> bool {
+        matches!(
+            self,
+            Bench::ActorTell
+                | Bench::ActorFanin
+                | Bench::ActorAsk
+                | Bench::ActorSpawn
+                | Bench::ActorMem
+                | Bench::Ring
+                | Bench::ActorRestart
+        )
+    }
+
     /// Says what one operation is: `ns_per_op` is the time of one.
     pub(crate) fn one_operation(self) -> &'static str {
         match self {
@@ -135,6 +170,13 @@ impl Bench {
             Bench::StmWake => "set a variable and wake its waiter, one of 1000",
             Bench::StmMap => "one operation on a map of 100,000 keys, 10 % of them writes",
             Bench::StmMemory => "nothing: bytes per variable, values not yet dropped",
+            Bench::ActorTell => "one message to an actor, handled",
+            Bench::ActorFanin => "one message to an actor from 4 senders, handled",
+            Bench::ActorAsk => "one question to an actor and its answer",
+            Bench::ActorSpawn => "start + stop + end of an actor, in batches of 1000",
+            Bench::ActorMem => "start of an actor and one answer; bytes per idle actor",
+            Bench::Ring => "one hop of a number around 503 actors",
+            Bench::ActorRestart => "nothing: from a child's crash until it is there again",
             Bench::Skynet => "one leaf of a tree of tasks of fan-out 10",
             Bench::CpuFib => "one fork: fib(n-1) spawned, fib(n-2) inline, join",
             Bench::Timer => "CPU time of one timer of n sleepers over 0..1 s; lateness",
@@ -226,6 +268,7 @@ const GROUPS: &[&[Entry]] = &[
     crate::weft::transactions::GREEN,
     crate::weft::transactions::THREADS,
     crate::weft::transactions::MORE,
+    crate::weft::actors::ENTRIES,
     peers::tokio::ENTRIES,
     peers::tokio_channels::ENTRIES,
     peers::channels::ENTRIES,
@@ -238,6 +281,12 @@ const GROUPS: &[&[Entry]] = &[
     peers::guarded::ORDERED,
     peers::guarded::ONE,
     peers::guarded::MAPS_AND_WAKES,
+    peers::ractor::ENTRIES,
+    peers::ractor::RESTART,
+    peers::kameo::UNBOUNDED,
+    peers::kameo::BOUNDED,
+    peers::kameo::RESTART,
+    peers::actix::ENTRIES,
     peers::may::ENTRIES,
     peers::smol::ENTRIES,
     peers::rayon::ENTRIES,

@@ -5,6 +5,7 @@
 //! The promises that need more than this program are shown elsewhere: 50,000 open connections by
 //! the example `c50k`; the memory of a channel by the tests of its crate.
 
+mod actors;
 mod channels;
 mod locks;
 mod runtime;
@@ -33,6 +34,8 @@ pub(crate) enum Metric {
     KibPerUnit,
     /// 99th percentile of the lateness of a timer.
     LateP99Us,
+    /// The middle of the times of an operation.
+    P50Us,
     /// 99th percentile of the time of a round trip.
     P99Us,
     /// Times that a thread of an idle process woke, per second.
@@ -49,6 +52,8 @@ pub(crate) enum Metric {
     WrongWakes,
     /// Memory of one variable, with its value.
     BytesPerVar,
+    /// Memory of one idle actor, with its mailbox and its address.
+    BytesPerActor,
     /// The most values that were replaced and not dropped yet.
     Backlog,
 }
@@ -61,6 +66,7 @@ impl Metric {
             Metric::OpsPerS => &["ops_per_s"],
             Metric::KibPerUnit => &["rss_kib_per_unit", "pte_kib_per_unit"],
             Metric::LateP99Us => &["late_p99_us"],
+            Metric::P50Us => &["p50_us"],
             Metric::P99Us => &["p99_us"],
             Metric::WakeupsPerS => &["wakeups_per_s"],
             Metric::CpuUsPerS => &["cpu_us_per_s"],
@@ -69,6 +75,7 @@ impl Metric {
             Metric::StarvedPct => &["starved_pct"],
             Metric::WrongWakes => &["wrong_wakes"],
             Metric::BytesPerVar => &["bytes_per_var"],
+            Metric::BytesPerActor => &["bytes_per_actor"],
             Metric::Backlog => &["backlog"],
         }
     }
@@ -80,6 +87,7 @@ impl Metric {
             Metric::OpsPerS => "op/s",
             Metric::KibPerUnit => "KiB per task (RSS + page tables)",
             Metric::LateP99Us => "lateness p99, µs",
+            Metric::P50Us => "median, µs",
             Metric::P99Us => "p99, µs",
             Metric::WakeupsPerS => "wake-ups/s",
             Metric::CpuUsPerS => "CPU µs/s",
@@ -88,6 +96,7 @@ impl Metric {
             Metric::StarvedPct => "starved, %",
             Metric::WrongWakes => "wrong wake-ups",
             Metric::BytesPerVar => "bytes per variable",
+            Metric::BytesPerActor => "bytes per idle actor",
             Metric::Backlog => "values replaced and not dropped",
         }
     }
@@ -185,7 +194,7 @@ impl Bar {
 
 /// Returns every promise.
 pub(crate) fn bars() -> impl Iterator<Item = &'static Bar> {
-    [runtime::BARS, channels::BARS, locks::BARS]
+    [runtime::BARS, channels::BARS, locks::BARS, actors::BARS]
         .into_iter()
         .flatten()
         .chain(stm::BARS.iter().flatten())

@@ -55,6 +55,14 @@ pub(crate) fn drive<T: Send + 'static>(
     runtime.block_on(async { rt::spawn(driver).await.expect("the driver does not panic") })
 }
 
+/// Spawns a task; the result waits for it.
+pub(crate) fn spawn(
+    task: impl Future<Output = ()> + Send + 'static,
+) -> impl Future<Output = ()> + Send {
+    let handle = rt::spawn(task);
+    async move { handle.await.expect("the task does not panic") }
+}
+
 async fn yields(n: u64) {
     for _ in 0..n {
         rt::task::yield_now().await;

@@ -1,9 +1,10 @@
 //! Programs in other languages: ready ones, or the sources of this package, built.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Options, go, haskell};
+use super::{Options, erlang, go, haskell};
 use crate::registry::Bench;
 
 /// A program that takes the flags of a run and prints its line.
@@ -12,28 +13,43 @@ pub(super) struct External {
     /// The name under which it takes part.
     pub(super) peer: &'static str,
     pub(super) program: PathBuf,
+    /// What comes before the bench.
+    pub(super) arguments: Vec<OsString>,
     /// Whether it has a bench.
     pub(super) has: fn(Bench) -> bool,
 }
 
 /// Returns the programs there are. Of each other it says why it is not there.
 pub(super) fn find_or_build(options: &Options) -> Vec<External> {
+    let native = |program: PathBuf| (program, Vec::new());
+    let beam = program(options, erlang::PROGRAM, erlang::build);
+    let launched = |peer| {
+        let beam = beam.as_ref().map_err(String::clone);
+        beam.map(|beam| erlang::launch(options, beam, peer))
+    };
     let programs = [
         (
             go::PEER,
             go::has as fn(Bench) -> bool,
-            program(options, go::PROGRAM, go::build),
+            program(options, go::PROGRAM, go::build).map(native),
         ),
         (
             haskell::PEER,
             haskell::has,
-            program(options, haskell::PROGRAM, haskell::build),
+            program(options, haskell::PROGRAM, haskell::build).map(native),
         ),
+        (erlang::PEER, erlang::has, launched(erlang::PEER)),
+        (erlang::RAW, erlang::has_raw, launched(erlang::RAW)),
     ];
     let mut all = Vec::new();
     for (peer, has, program) in programs {
         match program {
-            Ok(program) => all.push(External { peer, program, has }),
+            Ok((program, arguments)) => all.push(External {
+                peer,
+                program,
+                arguments,
+                has,
+            }),
             Err(reason) => eprintln!("without {peer}: {reason}"),
         }
     }
@@ -44,7 +60,7 @@ pub(super) fn find_or_build(options: &Options) -> Vec<External> {
 fn program(
     options: &Options,
     name: &str,
-    build: fn(&Options, &PathBuf) -> Command,
+    build: fn(&Options, &Path) -> Command,
 ) -> Result<PathBuf, String> {
     if let Some(folder) = &options.external {
         let program = folder.join(name);

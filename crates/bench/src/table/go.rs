@@ -1,6 +1,6 @@
 //! The Go program.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::Options;
@@ -20,6 +20,7 @@ pub(super) fn has(bench: Bench) -> bool {
             Bench::FanIn
                 | Bench::WakeLatency
                 | Bench::StealLatency
+                | Bench::ActorRestart
                 | Bench::SpawnInstructions
                 | Bench::Idle
         )
@@ -28,7 +29,7 @@ pub(super) fn has(bench: Bench) -> bool {
 /// Returns the command that builds it from the sources of this package.
 ///
 /// Skipping what is built already is left to Go's own cache. No module is fetched: there are none.
-pub(super) fn build(options: &Options, program: &PathBuf) -> Command {
+pub(super) fn build(options: &Options, program: &Path) -> Command {
     let mut command = Command::new(&options.go);
     command
         .args(["build", "-o"])

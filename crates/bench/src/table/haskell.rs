@@ -1,6 +1,6 @@
 //! The Haskell program: the transactional memory of GHC.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::Options;
@@ -20,7 +20,7 @@ pub(super) fn has(bench: Bench) -> bool {
 /// Returns the command that builds it from the sources of this package.
 ///
 /// What the compiler leaves lies beside the program, so that it builds only what has changed.
-pub(super) fn build(options: &Options, program: &PathBuf) -> Command {
+pub(super) fn build(options: &Options, program: &Path) -> Command {
     let mut command = Command::new(&options.ghc);
     command
         .args(["-v0", "-O2", "-threaded", "-rtsopts", "-with-rtsopts=-A64m"])

@@ -4,6 +4,7 @@
 //! Interleaving spreads the noise of a shared machine over all peers alike.
 
 mod child;
+mod erlang;
 mod external;
 mod go;
 mod haskell;
@@ -45,8 +46,8 @@ pub(crate) struct Options {
     /// Seconds that an echo run is measured.
     #[arg(long, default_value = "2", value_parser = crate::cli::count)]
     pub(crate) secs: u64,
-    /// Folder with a ready `gopeers` and `hspeers`; without it, the sources in `go` and `haskell`
-    /// are built.
+    /// Folder with a ready `gopeers`, `hspeers` and `erlpeers.beam`; without it, the sources in `go`,
+    /// `haskell` and `erlang` are built.
     #[arg(long, env = "WEFTWORK_PEERS")]
     pub(crate) external: Option<PathBuf>,
     /// The `go` command that builds the one.
@@ -55,6 +56,9 @@ pub(crate) struct Options {
     /// The `ghc` command that builds the other.
     #[arg(long, env = "GHC_BIN", default_value = "ghc")]
     pub(crate) ghc: PathBuf,
+    /// The `erl` command that builds the third, and runs it.
+    #[arg(long, env = "ERL_BIN", default_value = "erl")]
+    pub(crate) erl: PathBuf,
     /// Write every single run to this file, one JSON object a line.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,

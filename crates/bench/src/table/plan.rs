@@ -1,5 +1,6 @@
 //! What `table` runs: the cases, who takes part, and at which size.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -38,6 +39,7 @@ pub(super) enum Work {
 pub(super) struct Contender {
     pub(super) peer: String,
     program: PathBuf,
+    arguments: Vec<OsString>,
     flags: Vec<String>,
 }
 
@@ -46,6 +48,7 @@ impl Contender {
     pub(super) fn command(&self, case: &Case) -> Command {
         let mut command = Command::new(&self.program);
         command
+            .args(&self.arguments)
             .arg(case.setting.bench.name())
             .args(&self.flags)
             .args(case.setting.flags());
@@ -108,7 +111,7 @@ fn grid(bench: Bench) -> Grid {
     let workers: &[usize] = match bench {
         Bench::Switch | Bench::Parked | Bench::SpawnInstructions => &[1],
         Bench::WakeLatency | Bench::StealLatency | Bench::Idle => &[2],
-        Bench::StmCounter | Bench::StmMemory => &[1],
+        Bench::StmCounter | Bench::StmMemory | Bench::ActorMem => &[1],
         // These are about threads that are in each other's way.
         Bench::StmHot | Bench::StmLongReader | Bench::StmMap => &[2],
         // A crowd on one CPU says the same, and less.
@@ -169,6 +172,7 @@ fn contenders(
             Contender {
                 peer: entry.peer.to_owned(),
                 program: ourselves.to_owned(),
+                arguments: Vec::new(),
                 flags,
             }
         })
@@ -179,6 +183,7 @@ fn contenders(
     all.extend(external.map(|external| Contender {
         peer: external.peer.to_owned(),
         program: external.program.clone(),
+        arguments: external.arguments.clone(),
         flags: size::flags(setting, external.peer, options.quick),
     }));
     all
@@ -207,11 +212,13 @@ mod tests {
             External {
                 peer: go::PEER,
                 program: PathBuf::from(go::PROGRAM),
+                arguments: Vec::new(),
                 has: go::has,
             },
             External {
                 peer: haskell::PEER,
                 program: PathBuf::from(haskell::PROGRAM),
+                arguments: Vec::new(),
                 has: haskell::has,
             },
         ]

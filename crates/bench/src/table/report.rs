@@ -35,6 +35,7 @@ const FIGURES: &[(&str, &str)] = &[
     ("wrong_wakes", "wrong wake-ups"),
     ("bytes_per_var", "bytes per variable"),
     ("backlog", "not yet dropped"),
+    ("bytes_per_actor", "bytes per actor"),
     ("wakeups_per_s", "wake-ups/s"),
     ("cpu_us_per_s", "CPU µs/s"),
 ];

@@ -69,6 +69,13 @@ pub(super) fn flags(setting: &Setting, peer: &str, quick: bool) -> Vec<String> {
         (Bench::StmWake, _) => ("--n", 100_000, 10_000),
         (Bench::StmMap, _) => ("--n", 5_000_000, 500_000),
         (Bench::StmMemory, _) => ("--n", 1_000_000, 200_000),
+        (Bench::ActorTell | Bench::ActorFanin, _) => ("--n", 5_000_000, 500_000),
+        (Bench::ActorAsk, _) => ("--n", 500_000, 50_000),
+        (Bench::ActorSpawn, _) => ("--n", 200_000, 20_000),
+        // Of fewer, what the process needs once would count.
+        (Bench::ActorMem, _) => ("--n", 200_000, 100_000),
+        (Bench::Ring, _) => ("--n", 1_000_000, 100_000),
+        (Bench::ActorRestart, _) => ("--n", 1_000, 500),
         (Bench::Parked | Bench::Timer, "may") => ("--n", 30_000, 10_000),
         (Bench::Parked, "std") => ("--n", 10_000, 1_000),
         (Bench::Parked, _) => ("--n", 1_000_000, 100_000),

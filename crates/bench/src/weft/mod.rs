@@ -5,6 +5,7 @@
 //! `weftwork-threads` and `weftwork-tokio`. What is called of our crates is imported here, so that
 //! this file is the boundary: the others use the names below.
 
+pub(crate) mod actors;
 pub(crate) mod channels;
 mod cpu;
 mod echo;
@@ -16,6 +17,7 @@ mod tasks;
 mod timer;
 pub(crate) mod transactions;
 
+pub(crate) use weftwork_actor as actor;
 pub(crate) use weftwork_csp as channel;
 pub(crate) use weftwork_net::{TcpListener, TcpStream};
 pub(crate) use weftwork_sched::{
