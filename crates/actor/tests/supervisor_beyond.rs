@@ -195,7 +195,7 @@ fn nested(depth: usize, stage: &Stage) -> SupervisorSpec {
 fn a_deep_tree_starts_and_stops_as_a_whole() {
     on_scheduler(1, |system| {
         let stage = Stage::new();
-        let depth = 24;
+        let depth = 100;
         let top = start(system, nested(depth, &stage));
         assert_eq!(stage.lines(), ["up w"]);
         assert_eq!(top.shutdown(), Reason::Shutdown);
