@@ -12,6 +12,7 @@ use supervisor_support::{
     Moody, Panic, Stage, Stubborn, Worker, children, end, end_pid, pid, settle, start,
 };
 use support::{everywhere, on_scheduler};
+use weftwork_actor::registry::Registry;
 use weftwork_actor::supervisor::{
     AddChildErrorKind, Backoff, ChildRef, ChildSpec, ChildState, Limit, Report, Restart, Rules,
     Shutdown, Strategy, SupervisorRef, SupervisorSpec,
@@ -107,6 +108,45 @@ fn a_child_ref_resolves_to_the_incarnation_that_lives_and_to_none_in_between() {
         supervisor.terminate_child("w").unwrap();
         assert!(worker.get().is_none());
         supervisor.shutdown();
+    });
+}
+
+#[test]
+fn a_restarted_child_has_its_registered_name_again_at_once() {
+    everywhere(|system| {
+        let (stage, names) = (Stage::new(), Registry::new());
+        let (log, registry) = (stage.log.clone(), names.clone());
+        let child = ChildSpec::new("w", move |ctx| {
+            let options = Options::new().register(registry.clone(), "worker");
+            ctx.start::<Worker>(("w".into(), log.clone()), options)
+        });
+        let supervisor = start(system, stage.spec().child(child));
+        for reason in [boom(), Reason::Killed].iter().cycle().take(40) {
+            end(&supervisor, "w", reason.clone());
+            assert_eq!(names.whereis("worker"), Some(pid(&supervisor, "w")));
+        }
+        let reports = stage.reports();
+        let failed = |report: &Report| matches!(report, Report::StartFailed { .. });
+        assert!(
+            !reports.iter().any(failed),
+            "the name was free each time: {reports:?}"
+        );
+        supervisor.shutdown();
+        assert_eq!(names.whereis("worker"), None);
+    });
+}
+
+#[test]
+fn a_supervisor_has_the_name_of_its_options_or_of_its_place() {
+    everywhere(|system| {
+        let names = Registry::new();
+        let options = Options::new().register(names.clone(), "app");
+        let below = ChildSpec::supervisor("below", SupervisorSpec::new);
+        let top = start(system, SupervisorSpec::new().options(options).child(below));
+        assert_eq!(names.whereis("app"), Some(top.pid()));
+        assert_eq!(pid(&top, "below").name(), Some("below"));
+        top.shutdown();
+        assert_eq!(names.whereis("app"), None);
     });
 }
 

@@ -53,7 +53,7 @@ pub struct SupervisorSpec {
     pub(crate) stop_deadline: Option<Duration>,
     pub(crate) reporter: Option<Reporter>,
     pub(crate) clock: Option<Clock>,
-    name: Option<Arc<str>>,
+    options: Options,
 }
 
 impl SupervisorSpec {
@@ -67,7 +67,7 @@ impl SupervisorSpec {
             stop_deadline: None,
             reporter: None,
             clock: None,
-            name: None,
+            options: Options::new(),
         }
     }
 
@@ -138,7 +138,15 @@ impl SupervisorSpec {
     /// Names it, for reports. Without, it has the id that it has as a child, if it has one.
     #[must_use]
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.name = Some(name.into());
+        self.options = self.options.name(name);
+        self
+    }
+
+    /// Starts the supervisor itself with these options: a registered name, a time limit for the start of
+    /// all its children. They take the place of a [`name`](Self::name) that was set before.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
         self
     }
 
@@ -168,7 +176,7 @@ impl SupervisorSpec {
     /// last one first, and the reason is a `ShutdownWith` that names the child.
     #[track_caller]
     pub fn start(self, executor: &impl Executor) -> Result<SupervisorRef, StartError> {
-        let options = self.options(None);
+        let options = self.start_options(None);
         start::start::<Keeper>(executor, self, options).map(SupervisorRef::of)
     }
 
@@ -178,16 +186,17 @@ impl SupervisorSpec {
     /// # Errors
     /// As [`start`](Self::start).
     pub async fn start_async(self, executor: &impl Executor) -> Result<SupervisorRef, StartError> {
-        let options = self.options(None);
+        let options = self.start_options(None);
         let started = start::start_async::<Keeper>(executor, self, options).await;
         started.map(SupervisorRef::of)
     }
 
-    pub(crate) fn options(&self, id: Option<&ChildId>) -> Options {
-        let name = self.name.clone();
-        match name.or_else(|| id.map(|id| Arc::from(id.as_str()))) {
-            Some(name) => Options::new().name(name),
-            None => Options::new(),
+    /// The options that it is started with, as the child of this id.
+    pub(crate) fn start_options(&self, id: Option<&ChildId>) -> Options {
+        let options = self.options.clone();
+        match id {
+            Some(id) if options.name.is_none() => options.name(id.as_str()),
+            _ => options,
         }
     }
 }
@@ -205,7 +214,7 @@ impl fmt::Debug for SupervisorSpec {
             .field("children", &self.children)
             .field("template", &self.template)
             .field("stop_deadline", &self.stop_deadline)
-            .field("name", &self.name)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }

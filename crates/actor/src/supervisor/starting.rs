@@ -41,7 +41,7 @@ impl StartContext<'_> {
     /// As [`start`](Self::start); it failed if a child of it did.
     #[track_caller]
     pub fn supervise(&mut self, spec: SupervisorSpec) -> Result<SupervisorRef, StartError> {
-        let options = spec.options(self.id);
+        let options = spec.start_options(self.id);
         Ok(SupervisorRef::of(self.start::<Keeper>(spec, options)?))
     }
 
