@@ -508,7 +508,8 @@ fn under_random_kills_every_question_is_answered_or_refused_and_the_tree_is_whol
             .collect();
         assert_eq!(running.len(), WORKERS);
         for counter in &refs {
-            assert!(counter.wait().ask(Add).is_ok());
+            // A kill may still be on its way to this one.
+            while counter.wait().ask(Add).is_err() {}
         }
         supervisor.shutdown();
     });
