@@ -140,6 +140,7 @@ pub struct Counts {
 }
 
 impl Counts {
+    #[cfg(not(weftwork_loom))]
     fn add(&mut self, other: &Counts) {
         self.commits += other.commits;
         self.read_only_commits += other.read_only_commits;

@@ -145,6 +145,10 @@ impl Inner {
     /// Waits until nobody holds the lock. Committers hold it for some ten nanoseconds, unless the system
     /// takes their processor away.
     #[cold]
+    #[cfg_attr(
+        weftwork_loom,
+        allow(clippy::absurd_extreme_comparisons, reason = "models do not spin")
+    )]
     pub(crate) fn look_unlocked(&self) -> Word {
         let mut spins = 0;
         loop {

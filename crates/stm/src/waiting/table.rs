@@ -37,6 +37,10 @@ impl Table {
         }
     }
 
+    #[cfg_attr(
+        weftwork_loom,
+        allow(clippy::modulo_one, reason = "models have one bucket")
+    )]
     fn bucket(&self, address: usize) -> &Mutex<Vec<Entry>> {
         let hash = (address >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         &self.buckets[(hash >> 32) % BUCKETS]
