@@ -17,6 +17,9 @@ use std::fmt;
 use std::sync::Arc;
 use weftwork_core::sync::Mutex;
 
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
+
 /// A set of groups by name, apart from those of other scopes. Clones are alike.
 ///
 /// No method waits, but for a lock that is held while members are copied.
@@ -168,7 +171,11 @@ impl Scope {
                 .change(|state, after| {
                     // The call that comes at the end takes this lock: either it is yet to come, or the actor is
                     // found dead here.
-                    if !pid.is_alive() {
+                    let is_dead = !pid.is_alive();
+                    // Canary: the end is not looked for here.
+                    #[cfg(weftwork_canary)]
+                    let is_dead = is_dead && !canary::is(Step::Of("actor_join"));
+                    if is_dead {
                         return None;
                     }
                     let is_new = state.book.join(&group, pid.number(), pid.clone(), hook);

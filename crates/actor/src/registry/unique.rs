@@ -11,6 +11,9 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(weftwork_canary)]
+use weftwork_core::canary::{self, Step};
+
 /// Who has which name; one actor per name. Clones are alike.
 ///
 /// No method waits, but for a lock that is held for a few instructions.
@@ -68,7 +71,12 @@ impl Registry {
             let name = Arc::clone(&name);
             move |_: &Pid| {
                 if let Some(table) = table.upgrade() {
-                    drop(take(&table, &name, |holder| holder.entry == entry));
+                    let is_it = |holder: &Holder| holder.entry == entry;
+                    // Canary: whoever has the name by now loses it.
+                    #[cfg(weftwork_canary)]
+                    let is_it =
+                        |holder: &Holder| is_it(holder) || canary::is(Step::Of("actor_name"));
+                    drop(take(&table, &name, is_it));
                 }
             }
         };
