@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use support::{Puppet, Stage, everywhere, on_scheduler};
 use weftwork_actor::registry::{DuplicateRegistry, RegisterError, Registry, Via};
 use weftwork_actor::{Actor, Context, InitError, Options, Pid, Reason, StartError, System, start};
@@ -356,5 +357,55 @@ fn names_never_point_to_the_dead_while_many_actors_are_killed() {
         });
         assert!(names.registered().is_empty());
         assert!(crowd.names().is_empty());
+    });
+}
+
+/// Can be crashed.
+struct Fragile;
+
+impl Actor for Fragile {
+    type Args = ();
+    fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+        Ok(Fragile)
+    }
+}
+
+#[test]
+fn a_supervised_child_has_its_name_again_after_each_restart() {
+    use weftwork_actor::introspect;
+    use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+    everywhere(|system| {
+        let names = Registry::new();
+        let restarts = iters(50, 20, 5);
+        let child = {
+            let options = Options::new().register(names.clone(), "child");
+            ChildSpec::new("child", move |ctx| {
+                ctx.start::<Fragile>((), options.clone())
+            })
+        };
+        let app = SupervisorSpec::new()
+            .intensity(restarts as u32, Duration::from_secs(600))
+            .child(child)
+            .start(system)
+            .unwrap();
+        for _ in 0..restarts {
+            let before = names.lookup::<Fragile>("child").unwrap();
+            before.kill();
+            let after = loop {
+                match names.lookup::<Fragile>("child") {
+                    Some(after) if after != before => break after,
+                    _ => std::thread::yield_now(),
+                }
+            };
+            assert_ne!(after.pid(), before.pid());
+        }
+        let tree = introspect::tree(&app.pid(), Duration::from_secs(60));
+        let named = tree
+            .nodes()
+            .iter()
+            .filter(|node| node.pid.name() == Some("child"));
+        assert_eq!(named.count(), 1, "{tree}");
+        app.shutdown();
+        assert_eq!(names.whereis("child"), None);
     });
 }
