@@ -1,12 +1,11 @@
 //! What the engine claims of itself: one state per body, no value lost or dropped early, nothing left behind by a
-//! panic, nobody starves, no allocation per transaction.
+//! panic, nobody starves.
 
 #![allow(
     clippy::disallowed_types,
     reason = "tests wait with std's means, outside of what they test"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier;
@@ -21,30 +20,6 @@ use weftwork_testkit::{DropCounter, Watchdog, iters, watchdog};
 fn dog() -> Watchdog {
     watchdog(Duration::from_secs(60))
 }
-
-/// Counts the allocations of the threads that ask for it.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is handed on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_body_sees_one_state_also_when_it_is_doomed() {
@@ -71,36 +46,6 @@ fn a_body_sees_one_state_also_when_it_is_doomed() {
             snapshot(|s| assert_eq!(pair[0].view(s), pair[1].view(s)));
         }
     });
-}
-
-// Under AddressSanitizer nothing is pooled, so that it sees what is freed.
-#[cfg(not(weftwork_asan))]
-#[test]
-fn a_transaction_allocates_nothing_once_its_thread_is_warm() {
-    let _dog = dog();
-    let vars = [TVar::new(1_u64), TVar::new(2)];
-    let transfer = || {
-        atomically(|tx| {
-            let a = *vars[0].get(tx)?;
-            let b = *vars[1].get(tx)?;
-            vars[0].set(tx, b)?;
-            vars[1].set(tx, a)
-        });
-        atomically(|tx| Ok(vars[0].get(tx)? + vars[1].get(tx)?));
-    };
-    for _ in 0..10_000 {
-        transfer();
-    }
-    let before = ALLOCATIONS.get();
-    for _ in 0..10_000 {
-        transfer();
-    }
-    // Others' pins may hold memory back for a while: not one in a hundred transactions may notice.
-    let allocations = ALLOCATIONS.get() - before;
-    assert!(
-        allocations < 200,
-        "{allocations} allocations in 20000 transactions"
-    );
 }
 
 #[test]

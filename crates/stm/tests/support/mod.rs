@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
+use weftwork_core::sync::Mutex;
 use weftwork_stm::{Stm, TVar, Tx};
 
 /// Longer than any test takes; only a hang gets here.
@@ -26,7 +27,11 @@ pub(crate) const SHORT: Duration = Duration::from_millis(15);
 /// waits for its end.
 pub(crate) const TO_RUN_ALONE: u32 = 8;
 
+/// Runs a test under the watchdog, and no two of a suite at the same time: they count attempts, and a
+/// transaction of another test that runs alone makes every other one step back.
 pub(crate) fn watched<R>(test: impl FnOnce() -> R) -> R {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock();
     weftwork_testkit::with_watchdog(HANG, test)
 }
 
