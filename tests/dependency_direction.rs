@@ -90,6 +90,7 @@ const MAP: &[Allowed] = &[
             "weftwork-sync",
             "weftwork-csp",
             "weftwork-stm",
+            "weftwork-actor",
             "weftwork-net",
         ],
         external: &[],

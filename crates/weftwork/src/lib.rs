@@ -22,6 +22,7 @@
 //! | [`task`] | handles, names, task-local values | `weftwork-core`, `weftwork-sched` |
 //! | [`time`] | sleeps, limits, intervals | `weftwork-sched` |
 //! | `net` (feature `net`) | sockets with the interface of [`std::net`] | `weftwork-net` |
+//! | `actor` (feature `actor`) | actors, supervisors, registries, groups | `weftwork-actor` |
 //! | `csp` (feature `csp`) | channels, `select!`, and helpers built on them | `weftwork-csp` |
 //! | `stm` (feature `stm`) | memory transactions | `weftwork-stm` |
 //! | `sync` (feature `sync`) | locks, semaphores, contexts | `weftwork-sync` |
@@ -34,6 +35,8 @@ pub mod prelude;
 pub mod task;
 pub mod time;
 
+#[cfg(feature = "actor")]
+pub use weftwork_actor as actor;
 pub use weftwork_core::wait;
 pub use weftwork_core::{Event, Refused, Spawn};
 #[cfg(feature = "csp")]
@@ -56,6 +59,7 @@ pub use weftwork_sync as sync;
 /// The programs in the documents are compiled and run as tests of this crate.
 #[cfg(all(
     doctest,
+    feature = "actor",
     feature = "csp",
     feature = "macros",
     feature = "net",

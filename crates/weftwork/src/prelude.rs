@@ -1,5 +1,7 @@
 //! What most files of a program want, by one `use weftwork::prelude::*`.
 
+#[cfg(feature = "actor")]
+pub use crate::actor::{Actor, Addr, AsyncHandler, Handler, InitError, Pid, Reason};
 #[cfg(feature = "csp")]
 pub use crate::csp::{
     Receiver, Sender, after, bounded, never, select, select_async, tick, unbounded,
