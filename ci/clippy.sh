@@ -7,7 +7,7 @@ run cargo clippy --workspace --all-targets --all-features -- -D warnings
 run cargo clippy --workspace --all-targets --no-default-features -- -D warnings
 
 # What stands behind `cfg(weftwork_loom)` is seen by no ordinary build.
-own_target_dir loom
+own_target_dir clippy-loom
 crates=$(loom_crates)
 [ -n "$crates" ] || fail "no crate has a tests/loom_*.rs"
 for crate in $crates; do

@@ -12,6 +12,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target_base=${CARGO_TARGET_DIR:-$PWD/target}
 stage=$(basename "$0" .sh)
 
+# Where nobody builds twice, nothing is kept for a second build: it would be a third of the disk.
+[ -z "${CI:-}" ] || export CARGO_INCREMENTAL=0
+
 say() { printf '[%s] %s\n' "$stage" "$*"; }
 
 fail() {
@@ -43,9 +46,11 @@ limited() {
     return "$status"
 }
 
-# own_target_dir NAME: builds of this stage go into a folder of their own.
+# own_target_dir NAME: builds of this stage go into a folder of their own. In CI it goes when the stage has
+# passed: all stages together would need more disk than many a machine has.
 own_target_dir() {
     export CARGO_TARGET_DIR=$target_base/$1
+    [ -z "${CI:-}" ] || trap '[ "$?" -ne 0 ] || rm -rf "$CARGO_TARGET_DIR"' EXIT
 }
 
 # as_root COMMAND...: runs it as root, by sudo where needed.
