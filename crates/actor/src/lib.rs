@@ -58,6 +58,7 @@ mod cell;
 mod context;
 mod current;
 pub mod dead_letters;
+mod end;
 mod ends;
 mod error;
 pub mod events;

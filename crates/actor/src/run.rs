@@ -2,12 +2,12 @@
 //!
 //! The task is a future of one small type, whatever the actor, so that a cell can start children on an
 //! executor whose type it has forgotten. A poll serves the signals that have arrived, then messages: at most
-//! [`BATCH`] or for [`SLICE`], then others come first. The steps of an end are at [`end`].
+//! [`BATCH`] or for [`SLICE`], then others come first. The steps of an end are in [`end`](crate::end).
 
 use crate::actor::{Down, Exit, InitError, MonitorRef};
 use crate::cell::CellRef;
 use crate::current;
-use crate::dead_letters;
+use crate::end::end;
 use crate::exit::{self, Arrival};
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
@@ -22,9 +22,6 @@ use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
-
-#[cfg(weftwork_canary)]
-use weftwork_core::canary::{self, Step as Weak};
 
 /// How many messages a poll handles at most.
 const BATCH: u32 = 64;
@@ -71,8 +68,8 @@ impl Drop for Runner {
 }
 
 /// Reaches the owned part for the length of a closure that calls nothing of the user's.
-fn with<R>(cell: &CellRef, f: impl FnOnce(&mut Owned) -> R) -> R {
-    // SAFETY: this file runs for the runner, the owner, and passes closures that reach nothing else.
+pub(crate) fn with<R>(cell: &CellRef, f: impl FnOnce(&mut Owned) -> R) -> R {
+    // SAFETY: this file and `end` run for the runner, the owner, and pass closures that reach nothing else.
     f(unsafe { cell.owned() })
 }
 
@@ -252,7 +249,7 @@ pub(crate) fn take_inbox(cell: &CellRef) {
     sort(cell, &mut arrived);
 }
 
-fn sort(cell: &CellRef, arrived: &mut Chain) {
+pub(crate) fn sort(cell: &CellRef, arrived: &mut Chain) {
     while let Some(letter) = arrived.pop_front() {
         match letter.class().kind {
             Kind::Message(priority) => cell.shelf(|shelf| shelf.lanes.push(priority, letter)),
@@ -428,70 +425,5 @@ fn init(cell: &CellRef) -> Result<(), ()> {
             end(cell, reason, false, Some(error));
             Err(())
         }
-    }
-}
-
-/// Ends the actor.
-///
-/// 1. The rest of a handler is dropped; `terminate` is called, if it is to be; the state is dropped.
-/// 2. The reason is written and the inbox closed: from here on the actor counts as dead, and whoever sends
-///    or links is told so. Links and monitors that had arrived before are noted.
-/// 3. Links, watchers and senders that wait are told.
-/// 4. The messages that were not handled are dropped; their askers find the reason.
-fn end(cell: &CellRef, mut reason: Reason, terminates: bool, failure: Option<InitError>) {
-    let vtable = cell.vtable;
-    cell.begin_end();
-    if let Some(handling) = with(cell, |own| own.handling.take()) {
-        let _ = panics::drop_caught(handling);
-    }
-    if terminates {
-        // SAFETY: we are the owner, and the table is the cell's.
-        if let Err(panic) = panics::catch(|| unsafe { (vtable.terminate)(cell, &reason) }) {
-            reason = panic;
-        }
-    }
-    // SAFETY: as above.
-    if let Err(panic) = panics::catch(|| unsafe { (vtable.clear)(cell) })
-        && reason.is_normal()
-    {
-        reason = panic;
-    }
-    with(cell, |own| own.phase = Phase::Ended);
-    // Canary: the end is told first, and the inbox closed afterwards.
-    #[cfg(weftwork_canary)]
-    if canary::is(Weak::Of("actor_announce")) {
-        take_inbox(cell);
-        with(cell, |own| exit::announce(cell, own, &reason));
-        with(cell, |own| own.more = None);
-    }
-    // SAFETY: we are the owner, and the inbox is open.
-    unsafe { cell.set_exit(reason.clone()) };
-    let mut rest = cell.shelf(|shelf| {
-        let mut rest = std::mem::take(&mut shelf.unsorted);
-        rest.append(cell.inbox.close());
-        rest
-    });
-    // Canary: what came in last is not looked at.
-    #[cfg(weftwork_canary)]
-    if canary::is(Weak::Of("actor_late")) || canary::is(Weak::Of("actor_announce")) {
-        rest = Chain::new();
-    }
-    sort(cell, &mut rest);
-    with(cell, |own| exit::announce(cell, own, &reason));
-    cell.room.close();
-    let (more, parent) = with(cell, |own| (own.more.take(), own.parent.take()));
-    // One that was killed before it had run its `init` has not told.
-    let failure = failure.unwrap_or(InitError::Failed(reason));
-    Made::tell(cell, Err(Box::new(failure)));
-    drop(parent);
-    if let Some(mut more) = more {
-        more.pending.give_up();
-        dead_letters::bury(cell, std::mem::take(&mut more.next));
-        dead_letters::bury(cell, std::mem::take(&mut more.stash));
-        let _ = panics::drop_caught(more);
-    }
-    let mut shelf = cell.shelf(|shelf| shelf.take_all());
-    while let Some(letter) = shelf.lanes.pop() {
-        dead_letters::note(cell, letter);
     }
 }
