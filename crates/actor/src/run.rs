@@ -123,7 +123,6 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
                 if cell.shelf(|shelf| (waits || shelf.is_empty()) && cell.inbox.try_idle()) {
                     return Poll::Pending;
                 }
-                continue;
             }
         }
         handled += 1;
@@ -189,7 +188,11 @@ fn step(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
             }
         },
     };
-    settle(cell, done)
+    match settle(cell, done) {
+        // At once: a message whose handler has not begun is lost without a word if an exit comes first.
+        Step::Busy if with(cell, |own| own.handling.is_some()) => go_on(cell, context),
+        step => step,
+    }
 }
 
 /// Takes the next letter; of a suspended actor's only what is no message.

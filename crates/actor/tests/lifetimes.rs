@@ -1,13 +1,19 @@
 //! How long actors, states and messages live.
 
+#![allow(clippy::disallowed_types, reason = "tests may use std's locks")]
+
 mod support;
 
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::{Event, Note, Puppet, Stage, everywhere, on_scheduler};
+use weftwork_actor::introspect::{Probe, Trace};
 use weftwork_actor::{
-    Actor, Addr, Context, Handler, InitError, Mailbox, Options, Reason, System, start,
+    Actor, Addr, AskError, AsyncHandler, Context, Handler, InitError, Mailbox, Options, Pid,
+    Reason, System, start,
 };
+use weftwork_core::{Refused, Spawn, Task};
 use weftwork_sched::Runtime;
 use weftwork_testkit::{Counted, DropCounter, iters, watchdog};
 
@@ -161,6 +167,69 @@ fn a_kill_interrupts_a_handler_that_waits_under_a_scheduler() {
             assert_eq!(end.wait_down(), Reason::Killed);
         });
     }
+}
+
+/// An executor that lets an actor end when it is next given a task.
+#[derive(Clone)]
+struct Meddler {
+    system: System,
+    prey: Arc<Mutex<Option<Pid>>>,
+}
+
+impl Spawn for Meddler {
+    fn spawn_task(&self, task: Task) -> Result<(), Refused> {
+        let prey = self.prey.lock().unwrap().take();
+        if let Some(prey) = prey {
+            prey.exit(Reason::other("meddled"));
+        }
+        self.system.spawn_task(task)
+    }
+}
+
+#[test]
+fn an_asynchronous_handler_has_begun_before_an_exit_can_end_it() {
+    struct Begins(Sender<()>);
+    struct Traced;
+    impl Actor for Begins {
+        type Args = Sender<()>;
+        fn init(begun: Sender<()>, _: &mut Context<Self>) -> Result<Self, InitError> {
+            Ok(Begins(begun))
+        }
+    }
+    impl AsyncHandler<()> for Begins {
+        type Reply = ();
+        async fn handle(&mut self, (): (), _: &mut Context<Self>) {
+            self.0.send(()).unwrap();
+            std::future::pending().await
+        }
+    }
+    impl Actor for Traced {
+        type Args = ();
+        fn init((): (), _: &mut Context<Self>) -> Result<Self, InitError> {
+            Ok(Traced)
+        }
+    }
+    impl Handler<Trace> for Traced {
+        type Reply = ();
+        fn handle(&mut self, _: Trace, _: &mut Context<Self>) {}
+    }
+    on_scheduler(1, |system| {
+        let meddler = Meddler {
+            system: system.clone(),
+            prey: Arc::default(),
+        };
+        let (sender, begun) = channel();
+        let begins = start::<Begins>(system, sender, Options::new()).unwrap();
+        let tracer = start::<Traced>(&meddler, (), Options::new()).unwrap();
+        let probe = Probe::tracing(&begins.pid(), tracer.recipient()).unwrap();
+        // The exit comes when the trace of the message does, between its delivery and its handler.
+        *meddler.prey.lock().unwrap() = Some(begins.pid());
+        let died = Err(AskError::Died(Reason::other("meddled")));
+        assert_eq!(begins.ask(()), died);
+        begun.recv().unwrap();
+        drop(probe);
+        tracer.kill();
+    });
 }
 
 #[test]
