@@ -169,6 +169,9 @@ impl<A: Actor> Addr<A> {
     /// Sends a message and waits for the answer, five seconds at most, room in the mailbox included. The
     /// calling green thread or OS thread parks.
     ///
+    /// On a worker of the scheduler an actor that sleeps is run before the caller waits, and may have answered
+    /// by then; the time begins with the first wait.
+    ///
     /// An answer that comes too late is dropped. If the actor ends first, the wait ends, whoever holds the
     /// answer by then.
     ///

@@ -1,16 +1,18 @@
 //! Questions: a message with a way back, and the wait for the answer.
 
 use crate::accept::{self, Accepts, Packet};
+use crate::answer::{self, Asker};
 use crate::cell::CellRef;
 use crate::error::{AskError, SendErrorKind};
+use crate::mailbox::inbox::Pushed;
 use crate::mailbox::letter::Letter;
 use crate::reply::Back;
 use crate::send::{self, Verdict};
 use crate::waits::Waits;
 use crate::within::within;
+use std::task::Poll;
 use std::time::{Duration, Instant};
-use weftwork_core::wait::deadline_after;
-use weftwork_csp::oneshot::{self, RecvTimeoutError};
+use weftwork_core::wait::{self, TimedOut, deadline_after};
 
 /// How long an ask waits that does not say how long.
 pub(crate) const DEFAULT: Duration = Duration::from_secs(5);
@@ -24,30 +26,46 @@ where
     M: Send + 'static,
     K: 'static,
 {
-    // Read before anything waits: the limit is for the whole.
-    let deadline = deadline_after(timeout);
     let waits = match Waits::for_answer_of(cell) {
         Ok(waits) => waits,
         Err(cycle) => return Err(AskError::Cycle(message, cycle)),
     };
-    let verdict = send::admit(cell, deadline);
-    let mut answer = post::<A, M, K>(cell, &waits, message, verdict)?;
-    let got = receive(&mut answer, deadline);
-    got.map_err(|error| match error {
-        RecvTimeoutError::Timeout => AskError::Timeout,
-        RecvTimeoutError::Disconnected => no_answer(cell),
-    })
+    let mut limit = Limit::Fresh(timeout);
+    let verdict = match send::try_admit(cell) {
+        Verdict::Wait => send::admit(cell, limit.deadline()),
+        verdict => verdict,
+    };
+    let (mut answer, woken) = post::<A, M, K>(cell, &waits, message, verdict)?;
+    // One that sleeps may be run at once, and answer. Nothing of a wait is set up before it has not.
+    if woken == Pushed::Wake
+        && wait::hand_over(|| cell.wake())
+        && let Poll::Ready(got) = answer.look()
+    {
+        return got.ok_or_else(|| no_answer(cell));
+    }
+    match answer.wait(limit.deadline()) {
+        Ok(Some(got)) => Ok(got),
+        Ok(None) => Err(no_answer(cell)),
+        Err(TimedOut) => Err(AskError::Timeout),
+    }
 }
 
-#[track_caller]
-fn receive<R>(
-    answer: &mut oneshot::Receiver<R>,
-    deadline: Option<Instant>,
-) -> Result<R, RecvTimeoutError> {
-    match deadline {
-        Some(deadline) => answer.recv_deadline(deadline),
-        // No clock can tell the end: for ever.
-        None => answer.recv_timeout(Duration::MAX),
+/// How long an ask may wait. The clock is read when it waits for the first time: most never do.
+enum Limit {
+    Fresh(Duration),
+    Running(Option<Instant>),
+}
+
+impl Limit {
+    /// Until when; `None` is for ever: no clock can tell the end.
+    fn deadline(&mut self) -> Option<Instant> {
+        if let Limit::Fresh(timeout) = *self {
+            *self = Limit::Running(deadline_after(timeout));
+        }
+        match *self {
+            Limit::Running(deadline) => deadline,
+            Limit::Fresh(_) => None,
+        }
     }
 }
 
@@ -67,21 +85,24 @@ where
     };
     let asked = async {
         let verdict = send::admit_async(cell).await;
-        let answer = post::<A, M, K>(cell, &waits, message, verdict)?;
-        answer.await.map_err(|_| no_answer(cell))
+        let (answer, woken) = post::<A, M, K>(cell, &waits, message, verdict)?;
+        if woken == Pushed::Wake {
+            cell.wake();
+        }
+        answer.await.ok_or_else(|| no_answer(cell))
     };
     within(Some(timeout), asked)
         .await
         .unwrap_or(Err(AskError::Timeout))
 }
 
-/// Sends the question, as was decided.
+/// Sends the question, as was decided. If the actor sleeps the caller has to wake it.
 fn post<A, M, K>(
     cell: &CellRef,
     waits: &Waits,
     message: M,
     verdict: Verdict,
-) -> Result<oneshot::Receiver<A::Reply>, AskError<M>>
+) -> Result<(Asker<A::Reply>, Pushed), AskError<M>>
 where
     A: Accepts<M, K>,
     M: Send + 'static,
@@ -96,10 +117,10 @@ where
             return Err(AskError::Full(message));
         }
     }
-    let (sender, answer) = oneshot::channel();
-    let letter = accept::letter::<A, M, K>(message, Back::to(sender, waits.asker()));
-    match send::push(cell, letter) {
-        Ok(()) => Ok(answer),
+    let (giver, answer) = answer::place();
+    let letter = accept::letter::<A, M, K>(message, Back::to(giver, waits.asker()));
+    match cell.put_message(letter) {
+        Ok(pushed) => Ok((answer, pushed)),
         Err(letter) => Err(AskError::Dead(message_of::<A, M, K>(letter))),
     }
 }

@@ -120,19 +120,11 @@ impl Header {
         self.exit.with(|exit| unsafe { (*exit).clone() })
     }
 
-    /// Puts a letter into the inbox, and wakes the actor if it sleeps.
+    /// Puts a letter into the inbox that the actor shall see before its next message, and wakes it if it
+    /// sleeps.
     ///
     /// # Errors
     /// The actor has ended; here is the letter.
-    #[inline]
-    pub(crate) fn push(&self, letter: Letter) -> Result<(), Letter> {
-        if self.inbox.push(letter)? == Pushed::Wake {
-            self.wake();
-        }
-        Ok(())
-    }
-
-    /// As `push`, for what the actor shall see before its next message.
     pub(crate) fn push_urgently(&self, letter: Letter) -> Result<(), Letter> {
         let pushed = self.inbox.push(letter)?;
         // Release: pairs with `attention`. After the push: who sees the flag sees the letter.
@@ -147,14 +139,25 @@ impl Header {
     /// announced: it may have to overtake.
     ///
     /// # Errors
-    /// As [`push`](Self::push).
+    /// As [`push_urgently`](Self::push_urgently).
     #[inline]
     pub(crate) fn push_message(&self, letter: Letter) -> Result<(), Letter> {
-        if letter.class().kind == Kind::Message(Priority::Normal) {
-            self.push(letter)
-        } else {
-            self.push_urgently(letter)
+        if self.put_message(letter)? == Pushed::Wake {
+            self.wake();
         }
+        Ok(())
+    }
+
+    /// As [`push_message`](Self::push_message), but waking the actor is left to the caller.
+    #[inline]
+    pub(crate) fn put_message(&self, letter: Letter) -> Result<Pushed, Letter> {
+        let is_normal = letter.class().kind == Kind::Message(Priority::Normal);
+        let pushed = self.inbox.push(letter)?;
+        if !is_normal {
+            // Release: as in `push_urgently`.
+            self.attention.store(true, Ordering::Release);
+        }
+        Ok(pushed)
     }
 
     /// Reaches the shelf: the caller is the owner, or a sender to a mailbox that drops its oldest message.
@@ -185,7 +188,8 @@ impl Header {
         self.ends.load(Ordering::Relaxed)
     }
 
-    fn wake(&self) {
+    /// Wakes the actor: for who has found that it sleeps.
+    pub(crate) fn wake(&self) {
         self.waker.with(|waker| {
             // SAFETY: the inbox said that the actor slept, so the waker is there and stays (invariant 3);
             // the push acquired it.

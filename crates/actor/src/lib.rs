@@ -53,6 +53,7 @@
 mod accept;
 mod actor;
 mod addr;
+mod answer;
 mod ask;
 mod cell;
 mod context;
@@ -114,3 +115,10 @@ pub use reply::ReplyTo;
 pub use start::{start, start_async};
 pub use timers::TimerRef;
 pub use watcher::Watcher;
+
+/// The protocols without the machinery around them, public only so that the loom models can drive them. Not
+/// part of the crate's interface: anything here may change in any release.
+#[doc(hidden)]
+pub mod protocol {
+    pub use crate::answer::{Asker, Giver, place};
+}

@@ -1,12 +1,12 @@
 //! Answers: the way back from a handler to who asked.
 
+use crate::answer::Giver;
 use crate::cell::CellRef;
 use crate::current;
 use crate::waits;
 use std::fmt;
 use std::sync::Arc;
 use weftwork_core::sync::Mutex;
-use weftwork_csp::oneshot;
 
 /// The place for one answer, in the hand of the one who is to give it.
 ///
@@ -16,7 +16,7 @@ use weftwork_csp::oneshot;
 pub struct ReplyTo<R>(Option<Arc<Shared<R>>>);
 
 struct Shared<R> {
-    sender: Mutex<Option<oneshot::Sender<R>>>,
+    giver: Mutex<Option<Giver<R>>>,
     /// The number of the actor that was asked.
     asked: u64,
 }
@@ -25,10 +25,9 @@ impl<R: Send + 'static> ReplyTo<R> {
     /// Gives the answer. What became of it is not known: the asker may have stopped waiting.
     pub fn send(self, answer: R) {
         if let Some(shared) = &self.0
-            && let Some(sender) = shared.take()
+            && let Some(giver) = shared.take()
         {
-            // Nobody waits any more: the answer is dropped.
-            let _ = sender.send(answer);
+            giver.give(answer);
         }
     }
 
@@ -36,7 +35,7 @@ impl<R: Send + 'static> ReplyTo<R> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         let Some(shared) = &self.0 else { return true };
-        (shared.sender.lock().as_ref()).is_none_or(oneshot::Sender::is_closed)
+        (shared.giver.lock().as_ref()).is_none_or(Giver::is_forgotten)
     }
 }
 
@@ -55,8 +54,8 @@ impl<R> Drop for ReplyTo<R> {
 }
 
 impl<R> Shared<R> {
-    fn take(&self) -> Option<oneshot::Sender<R>> {
-        self.sender.lock().take()
+    fn take(&self) -> Option<Giver<R>> {
+        self.giver.lock().take()
     }
 }
 
@@ -81,7 +80,7 @@ trait GiveUp: Send + Sync {
 
 impl<R: Send> GiveUp for Shared<R> {
     fn is_open(&self) -> bool {
-        (self.sender.lock().as_ref()).is_some_and(|sender| !sender.is_closed())
+        (self.giver.lock().as_ref()).is_some_and(|giver| !giver.is_forgotten())
     }
 
     fn give_up(&self) {
@@ -110,22 +109,22 @@ impl Pending {
 /// The way back, inside a letter.
 pub(crate) struct Back<R> {
     /// `None` if the message was told.
-    sender: Option<oneshot::Sender<R>>,
+    giver: Option<Giver<R>>,
     /// Who waits, if it is an actor that shall be told when the answer is deferred.
     asker: Option<CellRef>,
 }
 
 impl<R: Send + 'static> Back<R> {
-    pub(crate) fn to(sender: oneshot::Sender<R>, asker: Option<CellRef>) -> Self {
+    pub(crate) fn to(giver: Giver<R>, asker: Option<CellRef>) -> Self {
         Back {
-            sender: Some(sender),
+            giver: Some(giver),
             asker,
         }
     }
 
     pub(crate) const fn none() -> Self {
         Back {
-            sender: None,
+            giver: None,
             asker: None,
         }
     }
@@ -133,7 +132,7 @@ impl<R: Send + 'static> Back<R> {
     /// Takes the way back of a handler that was forwarded to.
     pub(crate) fn of(reply: ReplyTo<R>) -> Self {
         Back {
-            sender: reply.0.as_ref().and_then(|shared| shared.take()),
+            giver: reply.0.as_ref().and_then(|shared| shared.take()),
             asker: None,
         }
     }
@@ -142,14 +141,14 @@ impl<R: Send + 'static> Back<R> {
     ///
     /// The caller is the owner of `cell`.
     pub(crate) fn defer(self, cell: &CellRef) -> ReplyTo<R> {
-        let Some(sender) = self.sender else {
+        let Some(giver) = self.giver else {
             return ReplyTo(None);
         };
         if let Some(asker) = &self.asker {
             waits::passed_on(asker, cell);
         }
         let shared = Arc::new(Shared {
-            sender: Mutex::new(Some(sender)),
+            giver: Mutex::new(Some(giver)),
             asked: cell.number,
         });
         let noted: Arc<Shared<R>> = Arc::clone(&shared);
@@ -175,9 +174,8 @@ pub(crate) struct Guard<'a, R: Send + 'static> {
 
 impl<R: Send + 'static> Guard<'_, R> {
     pub(crate) fn answer(mut self, answer: R) {
-        match self.back.sender.take() {
-            // Nobody waits any more: the answer is dropped.
-            Some(sender) => drop(sender.send(answer)),
+        match self.back.giver.take() {
+            Some(giver) => giver.give(answer),
             None => drop(answer),
         }
     }
@@ -185,10 +183,10 @@ impl<R: Send + 'static> Guard<'_, R> {
 
 impl<R: Send + 'static> Drop for Guard<'_, R> {
     fn drop(&mut self) {
-        if let Some(sender) = self.back.sender.take() {
+        if let Some(giver) = self.back.giver.take() {
             // SAFETY: the owner drops this, and holds no reference to its part while a handler runs.
             let own = unsafe { self.cell.owned() };
-            own.more().remains.push(Box::new(sender));
+            own.more().remains.push(Box::new(giver));
         }
     }
 }

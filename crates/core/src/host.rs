@@ -50,6 +50,16 @@ pub unsafe trait Host {
     /// enough stack is left. The caller is about to join it. True if it ran.
     fn run_if_next(&self, task: RawTask) -> bool;
 
+    /// Calls `wake`, once. If that wakes a future which this thread would poll, polls it at once, on another
+    /// stack, before the current task goes on: when the future is pending or ready, or parks in its poll.
+    /// Meanwhile the current task is ready, not parked. Counts against its time slice; where that is over,
+    /// where the current task was asked to end or others have been waiting, the future is queued as ever.
+    /// True if it was polled.
+    fn hand_over(&self, wake: &mut dyn FnMut()) -> bool {
+        wake();
+        false
+    }
+
     /// The task that is current.
     fn current(&self) -> Option<RawTask>;
 }

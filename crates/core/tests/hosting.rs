@@ -5,13 +5,14 @@
 mod fake_host;
 
 use fake_host::{Event, FakeHost};
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use weftwork_core::host;
 use weftwork_core::task;
 use weftwork_core::wait::{
-    Reason, checkpoint, forbid, may_wait, try_checkpoint, wait, wait_deadline,
+    Reason, checkpoint, forbid, hand_over, may_wait, try_checkpoint, wait, wait_deadline,
 };
 use weftwork_core::{TimedOut, block_on};
 use weftwork_testkit::with_watchdog;
@@ -283,5 +284,24 @@ fn a_destructor_that_unwinds_where_waiting_is_forbidden_parks_and_others_may_wai
         };
         assert!(!parked.interruptible);
         assert!(may_wait());
+    });
+}
+
+#[test]
+fn a_hand_over_wakes_once_and_is_the_hosts_only_where_the_task_may_wait() {
+    with_watchdog(LIMIT, || {
+        let wakes = Cell::new(0);
+        let wake = || wakes.set(wakes.get() + 1);
+        assert!(!hand_over(wake), "no host");
+        let fake = FakeHost::new();
+        fake.hosting(|| {
+            assert!(hand_over(wake));
+            let forbidden = forbid("test", Location::caller());
+            assert!(!hand_over(wake), "waiting is forbidden");
+            drop(forbidden);
+            fake.can_park.set(false);
+            assert!(!hand_over(wake), "no task is current");
+        });
+        assert_eq!((wakes.get(), fake.hand_overs.get()), (4, 1));
     });
 }

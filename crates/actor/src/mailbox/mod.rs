@@ -11,7 +11,7 @@ pub(crate) mod inbox;
 pub(crate) mod lanes;
 pub(crate) mod letter;
 mod policy;
-mod pool;
+pub(crate) mod pool;
 mod priority;
 pub(crate) mod room;
 

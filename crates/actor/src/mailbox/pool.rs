@@ -46,7 +46,7 @@ fn class_layout(class: usize) -> Layout {
 
 /// Memory for a `T`, which is not zero-sized.
 #[inline]
-pub(super) fn take<T>() -> NonNull<T> {
+pub(crate) fn take<T>() -> NonNull<T> {
     match const { class_of(Layout::new::<T>()) } {
         Some(class) => match lists::take(class) {
             Some(block) => block.cast(),
@@ -61,7 +61,7 @@ pub(super) fn take<T>() -> NonNull<T> {
 /// # Safety
 /// `block` comes from `take::<T>`, its value was moved out or dropped, and it is not used any more.
 #[inline]
-pub(super) unsafe fn give_back<T>(block: NonNull<T>) {
+pub(crate) unsafe fn give_back<T>(block: NonNull<T>) {
     match const { class_of(Layout::new::<T>()) } {
         // SAFETY: free now, and of this class, says the caller.
         Some(class) => unsafe { lists::give_back(class, block.cast()) },

@@ -285,6 +285,35 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     wait(Reason::BLOCK_ON, |context| future.as_mut().poll(context))
 }
 
+/// Calls `wake`, and lets the future that it wakes run before the caller goes on: for who is about to wait
+/// for what that one does, and may find it done.
+///
+/// Under a scheduler, if the future is one that this thread would poll, it is polled at once, on a stack of
+/// its own, until it is pending, ready, or parks inside its poll: so the caller is kept from its time limit
+/// by nothing but what the future computes. False: it was not, and is woken as ever; so it is where no
+/// scheduler hosts the thread, where waiting is [forbidden](forbid()), while the thread panics, when the
+/// time slice of the caller is over, and when others have been waiting for their turn.
+///
+/// ```
+/// assert!(!weftwork_core::wait::hand_over(|| ()));
+/// ```
+#[inline]
+pub fn hand_over(wake: impl FnOnce()) -> bool {
+    let mut wake = Some(wake);
+    let mut call = || {
+        if let Some(wake) = wake.take() {
+            wake();
+        }
+    };
+    host::with(|host| match host {
+        Some(host) if may_wait() && !std::thread::panicking() => host.hand_over(&mut call),
+        _ => {
+            call();
+            false
+        }
+    })
+}
+
 /// Lets others run if the time slice of the current task is over, and ends the task if it was
 /// cancelled. For loops that compute without waiting. Where no scheduler hosts the thread, and where
 /// waiting is [forbidden](forbid()), it does nothing.

@@ -43,6 +43,7 @@ pub(crate) struct FakeHost {
     pub(crate) can_park: Cell<bool>,
     parks: RefCell<Vec<Parked>>,
     pub(crate) checkpoints: Cell<usize>,
+    pub(crate) hand_overs: Cell<usize>,
     script: RefCell<VecDeque<Step>>,
     pub(crate) next: RefCell<Option<Task>>,
 }
@@ -57,6 +58,7 @@ impl FakeHost {
             can_park: Cell::new(true),
             parks: RefCell::default(),
             checkpoints: Cell::new(0),
+            hand_overs: Cell::new(0),
             script: RefCell::default(),
             next: RefCell::default(),
         }
@@ -166,6 +168,12 @@ unsafe impl Host for FakeHost {
             }
             None => false,
         }
+    }
+
+    fn hand_over(&self, wake: &mut dyn FnMut()) -> bool {
+        self.hand_overs.set(self.hand_overs.get() + 1);
+        wake();
+        true
     }
 
     fn current(&self) -> Option<RawTask> {

@@ -101,6 +101,11 @@ unsafe impl Host for Worker {
         }
     }
 
+    #[inline]
+    fn hand_over(&self, wake: &mut dyn FnMut()) -> bool {
+        self.wake_and_run(wake)
+    }
+
     fn current(&self) -> Option<RawTask> {
         self.current_task()
     }

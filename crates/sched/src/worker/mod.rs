@@ -12,6 +12,7 @@
 //! 4. `current` names the flow of control that is running. It changes only in `switch`.
 //! 5. A carrier that leaves its stack for ever is put into `zombie` and freed by whoever runs next.
 
+mod hand_over;
 mod host;
 mod linger;
 mod ready;
@@ -64,6 +65,7 @@ pub(crate) struct Worker {
     fresh: deque::Worker<Item>,
     woken: deque::Worker<Item>,
     lifo_runs: Cell<u32>,
+    hand_over: hand_over::HandOver,
     /// Ready carriers resumed since a queued task had its turn.
     carrier_turns: Cell<u32>,
     /// Queued tasks run.
@@ -140,6 +142,7 @@ impl Worker {
             fresh: queues.fresh,
             woken: queues.woken,
             lifo_runs: Cell::new(0),
+            hand_over: hand_over::HandOver::new(),
             carrier_turns: Cell::new(0),
             task_turns: Cell::new(0),
             local: RefCell::new(VecDeque::new()),
@@ -241,6 +244,13 @@ impl Worker {
     /// Queues a future that was woken on this thread.
     pub(crate) fn push_woken(&self, task: Task) {
         Published::bump(&self.home().published.queued);
+        if let Some(task) = self.hand_over.catch(task) {
+            self.push_next(task);
+        }
+    }
+
+    /// Makes a future the one that runs next. It is counted.
+    fn push_next(&self, task: Task) {
         if let Some(before) = self.home().next_up.replace(task) {
             self.push_behind(before);
         }

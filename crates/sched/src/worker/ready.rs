@@ -35,6 +35,17 @@ impl Ready {
         }
     }
 
+    /// Puts a carrier before all others.
+    #[inline]
+    pub(super) fn push_front(&self, carrier: NonNull<Carrier>) {
+        let first = self.first.replace(Some(carrier));
+        // SAFETY: as in `push`.
+        unsafe { carrier.as_ref() }.next.set(first);
+        if first.is_none() {
+            self.last.set(Some(carrier));
+        }
+    }
+
     #[inline]
     pub(super) fn pop(&self) -> Option<NonNull<Carrier>> {
         let carrier = self.first.get()?;

@@ -50,6 +50,9 @@ impl Worker {
         // SAFETY: the carrier that runs is alive.
         let this = unsafe { me.as_ref() };
         loop {
+            if let Some(task) = self.hand_over.take() {
+                self.run_task(this, task);
+            }
             match self.next_work(true) {
                 Work::Run(task) => self.run_task(this, task),
                 Work::Job(job) => self.run_job(this, me, job),
