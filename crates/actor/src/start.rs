@@ -12,6 +12,7 @@ use crate::panics;
 use crate::reason::Reason;
 use crate::run::Runner;
 use crate::vtable::Cell;
+use crate::waits::Waits;
 use crate::within::within;
 use std::sync::Arc;
 use std::time::Duration;
@@ -119,6 +120,8 @@ pub(crate) fn child<A: Actor>(
 /// An actor that is about to run its `init`.
 struct Starting {
     cell: CellRef,
+    /// An actor that starts another one waits for it as for an answer: what that asks it is a circle.
+    _waits: Option<Waits>,
 }
 
 fn launch<A: Actor>(
@@ -151,6 +154,8 @@ fn launch<A: Actor>(
             .links
             .linked_by(cell.clone());
     }
+    // Before it can ask. A new actor waits for nobody yet.
+    let waits = Waits::for_answer_of(&cell).ok();
     let Some(task) = spawner.run(runner) else {
         if let Some(parent) = linked {
             // SAFETY: as above.
@@ -165,7 +170,10 @@ fn launch<A: Actor>(
     if can_run_here {
         host::with(|host| host.is_some_and(|host| host.run_if_next(raw)));
     }
-    let starting = Starting { cell: cell.clone() };
+    let starting = Starting {
+        cell: cell.clone(),
+        _waits: waits,
+    };
     Ok((starting, cell))
 }
 
