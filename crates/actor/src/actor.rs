@@ -1,6 +1,7 @@
 //! What a user writes: an actor, and what it does with its messages.
 
 use crate::context::Context;
+use crate::init::{Begun, Seat};
 use crate::mailbox::Priority;
 use crate::pid::Pid;
 use crate::reason::Reason;
@@ -9,6 +10,8 @@ use std::fmt;
 use std::num::NonZeroU64;
 
 /// A state that lives in a task of its own and is reached through messages alone.
+///
+/// One whose `init` has to await is an [`AsyncActor`](crate::AsyncActor) instead.
 ///
 /// All methods run in the actor's task, one at a time. They may wait in plain blocking style: under a
 /// scheduler of green threads that parks this actor only. A panic in any of them ends the actor with
@@ -53,6 +56,12 @@ pub trait Actor: Sized + Send + 'static {
     /// There shall be no actor: see [`InitError`]. What it had (links, monitors, timers) is released without
     /// a word to others.
     fn init(args: Self::Args, ctx: &mut Context<Self>) -> Result<Self, InitError>;
+
+    /// Calls `init`: at once, but for an [`AsyncActor`](crate::AsyncActor).
+    #[doc(hidden)]
+    fn begin(seat: Seat<'_, Self>) -> Begun {
+        seat.at_once(Self::init)
+    }
 
     /// Hears of an exit signal. Only an actor that [traps exits](Context::trap_exit) does.
     ///

@@ -1,6 +1,6 @@
 //! What an actor's task has to itself.
 
-use crate::actor::MonitorRef;
+use crate::actor::{InitError, MonitorRef};
 use crate::cell::CellRef;
 use crate::introspect::Watches;
 use crate::links::Links;
@@ -21,7 +21,7 @@ pub(crate) struct Owned {
     pub(crate) untold: u32,
     /// How many messages were handled.
     pub(crate) handled: u64,
-    /// The rest of an asynchronous handler.
+    /// The rest of an asynchronous handler, or of an `init` that awaits.
     pub(crate) handling: Option<Handling>,
     pub(crate) ending: Ending,
     /// Who started it, if it was an actor.
@@ -35,7 +35,9 @@ pub(crate) struct Owned {
 pub(crate) enum Phase {
     /// Not polled yet.
     Fresh,
-    /// `init` has been called.
+    /// `init` has been called, and has not returned.
+    Starting,
+    /// `init` has returned.
     Running,
     /// All is done.
     Ended,
@@ -84,6 +86,8 @@ pub(crate) struct More {
     pub(crate) watches: Watches,
     /// Answers that were deferred, to be given up at the end.
     pub(crate) pending: Pending,
+    /// What an `init` that awaited came to, if it made no actor.
+    pub(crate) failure: Option<InitError>,
     /// Dropped when the end is known to all: askers look for the reason then.
     pub(crate) remains: Vec<Box<dyn Send>>,
 }
@@ -119,6 +123,14 @@ impl Owned {
 
     pub(crate) fn take_ending(&mut self) -> Ending {
         std::mem::replace(&mut self.ending, Ending::None)
+    }
+
+    /// Why a signal ends it, if one does.
+    pub(crate) fn doomed(&self) -> Option<Reason> {
+        match &self.ending {
+            Ending::Signal(reason) => Some(reason.clone()),
+            Ending::None | Ending::Stop(_) => None,
+        }
     }
 
     pub(crate) fn is_ending(&self) -> bool {

@@ -4,11 +4,12 @@
 //! executor whose type it has forgotten. A poll serves the signals that have arrived, then messages: at most
 //! [`BATCH`] or for [`SLICE`], then others come first. The steps of an end are in [`end`](crate::end).
 
-use crate::actor::{Down, Exit, InitError, MonitorRef};
+use crate::actor::{Down, Exit, MonitorRef};
 use crate::cell::CellRef;
 use crate::current;
 use crate::end::end;
 use crate::exit::{self, Arrival};
+use crate::init;
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
 use crate::mailbox::letter::{Delivery, Kind, Letter};
@@ -17,7 +18,6 @@ use crate::panics;
 use crate::reason::Reason;
 use crate::shelf::Shelf;
 use crate::signal::Signal;
-use crate::start::Made;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
@@ -69,7 +69,7 @@ impl Drop for Runner {
 
 /// Reaches the owned part for the length of a closure that calls nothing of the user's.
 pub(crate) fn with<R>(cell: &CellRef, f: impl FnOnce(&mut Owned) -> R) -> R {
-    // SAFETY: this file and `end` run for the runner, the owner, and pass closures that reach nothing else.
+    // SAFETY: this file, `init` and `end` run for the runner, the owner, and pass closures that reach nothing else.
     f(unsafe { cell.owned() })
 }
 
@@ -92,16 +92,9 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
         Phase::Fresh => {
             // SAFETY: the first poll.
             unsafe { cell.set_waker(context.waker()) };
-            with(cell, |own| own.phase = Phase::Running);
-            if init(cell).is_err() {
-                return Poll::Ready(());
-            }
-            // The first poll may be on the stack of whoever waits for the end of `init`: no further.
-            if !is_quiet(cell) {
-                context.waker().wake_by_ref();
-            }
-            return Poll::Pending;
+            return init::begin(cell, context);
         }
+        Phase::Starting => return init::go_on(cell, context),
         Phase::Running => fire_timers(cell),
         Phase::Ended => return Poll::Ready(()),
     }
@@ -136,7 +129,7 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
 }
 
 /// Whether `init` left nothing to do.
-fn is_quiet(cell: &CellRef) -> bool {
+pub(crate) fn is_quiet(cell: &CellRef) -> bool {
     let is_quiet = |own: &mut Owned| {
         let has_more = |more: &More| !more.next.is_empty() || !more.timers.is_empty();
         !own.is_ending() && !own.more.as_deref().is_some_and(has_more)
@@ -398,35 +391,6 @@ fn fire_timers(cell: &CellRef) {
                 with(cell, |own| own.stop(reason));
                 return;
             }
-        }
-    }
-}
-
-/// Makes the actor. An error says that there is none, and all is done.
-fn init(cell: &CellRef) -> Result<(), ()> {
-    // SAFETY: we are the owner, and the table is the cell's.
-    let made = match panics::catch(|| unsafe { (cell.vtable.init)(cell) }) {
-        Ok(made) => made,
-        Err(reason) => Err(InitError::Failed(reason)),
-    };
-    match made {
-        Ok(()) => {
-            Made::tell(cell, Ok(()));
-            Ok(())
-        }
-        Err(error) => {
-            with(cell, |own| {
-                // The one who started it is told by an error, not by an exit.
-                if let Some(parent) = own.parent.take() {
-                    own.more().links.forget(parent.number);
-                }
-            });
-            let reason = match &error {
-                InitError::Ignore => Reason::Normal,
-                InitError::Failed(reason) => reason.clone(),
-            };
-            end(cell, reason, false, Some(error));
-            Err(())
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What depends on the type of an actor: its stage, and the calls of its methods.
 
-use crate::actor::{Actor, Down, Exit, InitError};
+use crate::actor::{Actor, Down, Exit};
 use crate::cell::{CellRef, Header};
 use crate::context::Context;
+use crate::init::{Beginning, Seat};
 use crate::reason::Reason;
 use std::any::TypeId;
 use std::mem::replace;
@@ -26,7 +27,7 @@ enum Stage<A: Actor> {
 /// cell of its type.
 pub(crate) struct VTable {
     /// Makes the actor of its arguments. Once.
-    pub(crate) init: unsafe fn(&CellRef) -> Result<(), InitError>,
+    pub(crate) init: unsafe fn(&CellRef) -> Beginning,
     pub(crate) on_exit: unsafe fn(&CellRef, Exit),
     pub(crate) on_down: unsafe fn(&CellRef, Down),
     pub(crate) terminate: unsafe fn(&CellRef, &Reason),
@@ -87,15 +88,21 @@ unsafe fn set<A: Actor>(cell: &CellRef, to: Stage<A>) -> Stage<A> {
     stage::<A>(cell).with_mut(|stage| unsafe { replace(&mut *stage, to) })
 }
 
-unsafe fn init<A: Actor>(cell: &CellRef) -> Result<(), InitError> {
-    // SAFETY: the contract of the table, here and below.
+unsafe fn init<A: Actor>(cell: &CellRef) -> Beginning {
+    // SAFETY: the contract of the table.
     let Stage::Fresh(args) = (unsafe { set::<A>(cell, Stage::Gone) }) else {
         unreachable!("an actor is made once")
     };
-    let actor = A::init(args, &mut unsafe_context::<A>(cell))?;
-    // SAFETY: as above.
+    A::begin(Seat::new(cell, args)).0
+}
+
+/// Puts the actor on its stage.
+///
+/// # Safety
+/// The caller is the owner, and the cell is of this type.
+pub(crate) unsafe fn enter<A: Actor>(cell: &CellRef, actor: A) {
+    // SAFETY: says the caller.
     drop(unsafe { set::<A>(cell, Stage::Running(actor)) });
-    Ok(())
 }
 
 fn unsafe_context<A: Actor>(cell: &CellRef) -> Context<A> {
