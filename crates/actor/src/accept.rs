@@ -25,6 +25,9 @@ pub trait Accepts<M: Send + 'static, K: 'static>: Actor {
     const RANK: Priority;
 
     #[doc(hidden)]
+    fn weight(message: &M) -> usize;
+
+    #[doc(hidden)]
     fn run(slot: Slot<'_, Self, M, Self::Reply>) -> Outcome;
 }
 
@@ -65,6 +68,10 @@ impl<A: Handler<M>, M: Send + 'static> Accepts<M, Direct> for A {
     type Reply = A::Reply;
     const RANK: Priority = A::PRIORITY;
 
+    fn weight(message: &M) -> usize {
+        A::weigh(message)
+    }
+
     fn run(slot: Slot<'_, Self, M, Self::Reply>) -> Outcome {
         let cell = slot.cell;
         let guard = slot.back.guard(cell);
@@ -81,6 +88,10 @@ impl<A: Handler<M>, M: Send + 'static> Accepts<M, Direct> for A {
 impl<A: AsyncHandler<M>, M: Send + 'static> Accepts<M, Awaiting> for A {
     type Reply = A::Reply;
     const RANK: Priority = A::PRIORITY;
+
+    fn weight(message: &M) -> usize {
+        A::weigh(message)
+    }
 
     fn run(slot: Slot<'_, Self, M, Self::Reply>) -> Outcome {
         let cell = slot.cell.clone();
@@ -104,6 +115,10 @@ impl<A: AsyncHandler<M>, M: Send + 'static> Accepts<M, Awaiting> for A {
 impl<A: DeferredHandler<M>, M: Send + 'static> Accepts<M, Deferred> for A {
     type Reply = A::Reply;
     const RANK: Priority = A::PRIORITY;
+
+    fn weight(message: &M) -> usize {
+        A::weigh(message)
+    }
 
     fn run(slot: Slot<'_, Self, M, Self::Reply>) -> Outcome {
         let cell = slot.cell;

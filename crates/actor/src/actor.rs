@@ -97,6 +97,12 @@ pub trait Handler<M: Send + 'static>: Actor {
     /// Which messages come first.
     const PRIORITY: Priority = Priority::Normal;
 
+    /// For how many bytes a message counts in a mailbox that is [bounded by bytes](crate::Mailbox::bytes): its
+    /// own size, without what it points to, unless this says otherwise. Called by the sender, once.
+    fn weigh(message: &M) -> usize {
+        size_of_val(message)
+    }
+
     /// Handles a message.
     fn handle(&mut self, message: M, ctx: &mut Context<Self>) -> Self::Reply;
 }
@@ -111,6 +117,11 @@ pub trait AsyncHandler<M: Send + 'static>: Actor {
 
     /// Which messages come first.
     const PRIORITY: Priority = Priority::Normal;
+
+    /// For how many bytes a message counts: see [`Handler::weigh`].
+    fn weigh(message: &M) -> usize {
+        size_of_val(message)
+    }
 
     /// Handles a message.
     fn handle(
@@ -130,6 +141,11 @@ pub trait DeferredHandler<M: Send + 'static>: Actor {
 
     /// Which messages come first.
     const PRIORITY: Priority = Priority::Normal;
+
+    /// For how many bytes a message counts: see [`Handler::weigh`].
+    fn weigh(message: &M) -> usize {
+        size_of_val(message)
+    }
 
     /// Handles a message.
     fn handle(&mut self, message: M, reply: ReplyTo<Self::Reply>, ctx: &mut Context<Self>);

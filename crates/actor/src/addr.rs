@@ -6,6 +6,7 @@ use crate::ask;
 use crate::cell::CellRef;
 use crate::dead_letters::{self, Cause};
 use crate::error::{AskError, SendError, SendErrorKind};
+use crate::mailbox::limit::Load;
 use crate::pid::Pid;
 use crate::reason::Reason;
 use crate::recipient::Recipient;
@@ -65,8 +66,9 @@ impl<A: Actor> Addr<A> {
         M: Send + 'static,
         K: 'static,
     {
-        let verdict = send::admit(&self.cell, None);
-        self.post(message, verdict)
+        let load = send::load::<A, M, K>(&self.cell, &message);
+        let verdict = send::admit(&self.cell, load, None);
+        self.post(message, load, verdict)
     }
 
     /// As [`tell`](Self::tell), without waiting: OTP's `cast`, but with the message back.
@@ -80,8 +82,9 @@ impl<A: Actor> Addr<A> {
         M: Send + 'static,
         K: 'static,
     {
-        let verdict = send::try_admit(&self.cell);
-        self.post(message, verdict)
+        let load = send::load::<A, M, K>(&self.cell, &message);
+        let verdict = send::try_admit(&self.cell, load);
+        self.post(message, load, verdict)
     }
 
     /// The same as [`try_tell`](Self::try_tell), under OTP's name.
@@ -109,8 +112,9 @@ impl<A: Actor> Addr<A> {
         M: Send + 'static,
         K: 'static,
     {
-        let verdict = send::admit(&self.cell, deadline_after(timeout));
-        self.post(message, verdict)
+        let load = send::load::<A, M, K>(&self.cell, &message);
+        let verdict = send::admit(&self.cell, load, deadline_after(timeout));
+        self.post(message, load, verdict)
     }
 
     /// As [`tell`](Self::tell), waiting until `deadline` at most.
@@ -124,8 +128,9 @@ impl<A: Actor> Addr<A> {
         M: Send + 'static,
         K: 'static,
     {
-        let verdict = send::admit(&self.cell, Some(deadline));
-        self.post(message, verdict)
+        let load = send::load::<A, M, K>(&self.cell, &message);
+        let verdict = send::admit(&self.cell, load, Some(deadline));
+        self.post(message, load, verdict)
     }
 
     /// As [`tell`](Self::tell), for the caller that awaits. Dropping the future drops the message, unless it
@@ -139,12 +144,13 @@ impl<A: Actor> Addr<A> {
         M: Send + 'static,
         K: 'static,
     {
-        let verdict = send::admit_async(&self.cell).await;
-        self.post(message, verdict)
+        let load = send::load::<A, M, K>(&self.cell, &message);
+        let verdict = send::admit_async(&self.cell, load).await;
+        self.post(message, load, verdict)
     }
 
     #[inline]
-    fn post<M, K>(&self, message: M, verdict: Verdict) -> Result<(), SendError<M>>
+    fn post<M, K>(&self, message: M, load: Load, verdict: Verdict) -> Result<(), SendError<M>>
     where
         A: Accepts<M, K>,
         M: Send + 'static,
@@ -153,7 +159,7 @@ impl<A: Actor> Addr<A> {
         match verdict {
             Verdict::Push => {
                 let letter = accept::letter::<A, M, K>(message, Back::none());
-                send::push(&self.cell, letter).map_err(|letter| {
+                send::push(&self.cell, letter, load).map_err(|letter| {
                     SendError::new(SendErrorKind::Dead, ask::message_of::<A, M, K>(letter))
                 })
             }
@@ -241,9 +247,10 @@ impl<A: Actor> Addr<A> {
         K: 'static,
     {
         let mut unsent = None;
-        if send::try_admit(&self.cell) == Verdict::Push {
+        let load = send::load::<A, M, K>(&self.cell, &message);
+        if send::try_admit(&self.cell, load) == Verdict::Push {
             let letter = accept::letter::<A, M, K>(message, Back::of(reply));
-            match send::push(&self.cell, letter) {
+            match send::push(&self.cell, letter, load) {
                 Ok(()) => return,
                 Err(letter) => unsent = Some(letter),
             }

@@ -6,6 +6,7 @@ use crate::cell::CellRef;
 use crate::error::{AskError, SendErrorKind};
 use crate::mailbox::inbox::Pushed;
 use crate::mailbox::letter::Letter;
+use crate::mailbox::limit::Load;
 use crate::reply::Back;
 use crate::send::{self, Verdict};
 use crate::waits::Waits;
@@ -31,11 +32,12 @@ where
         Err(cycle) => return Err(AskError::Cycle(message, cycle)),
     };
     let mut limit = Limit::Fresh(timeout);
-    let verdict = match send::try_admit(cell) {
-        Verdict::Wait => send::admit(cell, limit.deadline()),
+    let load = send::load::<A, M, K>(cell, &message);
+    let verdict = match send::try_admit(cell, load) {
+        Verdict::Wait => send::admit(cell, load, limit.deadline()),
         verdict => verdict,
     };
-    let (mut answer, woken) = post::<A, M, K>(cell, &waits, message, verdict)?;
+    let (mut answer, woken) = post::<A, M, K>(cell, &waits, message, load, verdict)?;
     // One that sleeps may be run at once, and answer. Nothing of a wait is set up before it has not.
     if woken == Pushed::Wake
         && wait::hand_over(|| cell.wake())
@@ -84,8 +86,9 @@ where
         Err(cycle) => return Err(AskError::Cycle(message, cycle)),
     };
     let asked = async {
-        let verdict = send::admit_async(cell).await;
-        let (answer, woken) = post::<A, M, K>(cell, &waits, message, verdict)?;
+        let load = send::load::<A, M, K>(cell, &message);
+        let verdict = send::admit_async(cell, load).await;
+        let (answer, woken) = post::<A, M, K>(cell, &waits, message, load, verdict)?;
         if woken == Pushed::Wake {
             cell.wake();
         }
@@ -101,6 +104,7 @@ fn post<A, M, K>(
     cell: &CellRef,
     waits: &Waits,
     message: M,
+    load: Load,
     verdict: Verdict,
 ) -> Result<(Asker<A::Reply>, Pushed), AskError<M>>
 where
@@ -119,7 +123,7 @@ where
     }
     let (giver, answer) = answer::place();
     let letter = accept::letter::<A, M, K>(message, Back::to(giver, waits.asker()));
-    match cell.put_message(letter) {
+    match send::put(cell, letter, load) {
         Ok(pushed) => Ok((answer, pushed)),
         Err(letter) => Err(AskError::Dead(message_of::<A, M, K>(letter))),
     }

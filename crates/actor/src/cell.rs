@@ -21,6 +21,7 @@ use crate::mailbox::Priority;
 use crate::mailbox::inbox::{Inbox, Pushed};
 use crate::mailbox::letter::Kind;
 use crate::mailbox::letter::Letter;
+use crate::mailbox::limit::Limit;
 use crate::mailbox::room::Room;
 use crate::owned::Owned;
 use crate::pid::Pid;
@@ -80,7 +81,7 @@ impl Header {
     pub(crate) fn new(
         vtable: &'static VTable,
         number: u64,
-        (capacity, on_full): (usize, OnFull),
+        (limit, on_full): (Limit, OnFull),
         name: Option<Arc<str>>,
         engine: Arc<dyn Engine>,
         owned: Owned,
@@ -90,7 +91,7 @@ impl Header {
             vtable,
             number,
             inbox: Inbox::new(),
-            room: Room::new(capacity),
+            room: Room::new(limit),
             on_full,
             attention: AtomicBool::new(false),
             ends: AtomicBool::new(false),

@@ -8,6 +8,7 @@ use crate::error::{LinkError, StartError};
 use crate::executor::System;
 use crate::links::Linked;
 use crate::mailbox::Priority;
+use crate::mailbox::limit::Load;
 use crate::number;
 use crate::options::Options;
 use crate::owned::{Owned, new_monitor_ref};
@@ -226,7 +227,7 @@ impl<A: Actor> Context<A> {
         M: Send + 'static,
         K: 'static,
     {
-        self.cell.room.admit();
+        self.cell.room.admit(Load::ONE);
         let letter = accept::letter::<A, M, K>(message, Back::none());
         // It is not closed: the actor lives as long as its handlers run.
         drop(self.cell.push_message(letter));

@@ -1,5 +1,6 @@
 //! How an actor is started.
 
+use crate::mailbox::limit::Limit;
 use crate::mailbox::{Mailbox, OnFull};
 use crate::registry::{Registrations, Via};
 use std::sync::Arc;
@@ -70,7 +71,7 @@ impl Options {
         self
     }
 
-    pub(crate) fn mailbox_parts(&self) -> (usize, OnFull) {
+    pub(crate) fn mailbox_parts(&self) -> (Limit, OnFull) {
         self.mailbox.parts()
     }
 }

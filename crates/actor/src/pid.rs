@@ -85,6 +85,12 @@ impl Pid {
         self.0.as_ref().map_or(0, |cell| cell.room.len())
     }
 
+    /// How many bytes wait in its mailbox, if that is [bounded by bytes](crate::Mailbox::bytes); zero elsewhere.
+    #[must_use]
+    pub fn mailbox_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |cell| cell.room.weight())
+    }
+
     /// Sends an exit signal, as OTP's `exit/2`. Does not wait. Nothing happens if the actor has ended.
     ///
     /// An actor that does not trap exits ends with `reason`, except that `Normal` from another is ignored.

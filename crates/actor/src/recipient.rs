@@ -2,10 +2,11 @@
 
 use crate::accept::{self, Accepts};
 use crate::ask;
-use crate::cell::CellRef;
+use crate::cell::{CellRef, Header};
 use crate::dead_letters::{self, Cause};
 use crate::error::{SendError, SendErrorKind};
 use crate::mailbox::letter::Letter;
+use crate::mailbox::limit::Load;
 use crate::pid::Pid;
 use crate::reply::Back;
 use crate::send::{self, Verdict};
@@ -24,6 +25,7 @@ pub struct Recipient<M: 'static> {
 struct Table<M> {
     put: fn(M) -> Letter,
     take: fn(Letter) -> M,
+    load: fn(&Header, &M) -> Load,
 }
 
 impl<M: Send + 'static> Recipient<M> {
@@ -38,6 +40,7 @@ impl<M: Send + 'static> Recipient<M> {
                 &Table {
                     put: |message| accept::letter::<A, M, K>(message, Back::none()),
                     take: ask::message_of::<A, M, K>,
+                    load: send::load::<A, M, K>,
                 }
             },
         }
@@ -61,8 +64,9 @@ impl<M: Send + 'static> Recipient<M> {
     /// As there.
     #[track_caller]
     pub fn tell(&self, message: M) -> Result<(), SendError<M>> {
-        let verdict = send::admit(&self.cell, None);
-        self.post(message, verdict)
+        let load = (self.table.load)(&self.cell, &message);
+        let verdict = send::admit(&self.cell, load, None);
+        self.post(message, load, verdict)
     }
 
     /// Sends a message without waiting: see [`Addr::try_tell`](crate::Addr::try_tell).
@@ -70,8 +74,9 @@ impl<M: Send + 'static> Recipient<M> {
     /// # Errors
     /// As there.
     pub fn try_tell(&self, message: M) -> Result<(), SendError<M>> {
-        let verdict = send::try_admit(&self.cell);
-        self.post(message, verdict)
+        let load = (self.table.load)(&self.cell, &message);
+        let verdict = send::try_admit(&self.cell, load);
+        self.post(message, load, verdict)
     }
 
     /// Sends a message, waiting for so long at most.
@@ -80,8 +85,9 @@ impl<M: Send + 'static> Recipient<M> {
     /// As [`tell`](Self::tell), or the time was over first.
     #[track_caller]
     pub fn tell_timeout(&self, message: M, timeout: Duration) -> Result<(), SendError<M>> {
-        let verdict = send::admit(&self.cell, deadline_after(timeout));
-        self.post(message, verdict)
+        let load = (self.table.load)(&self.cell, &message);
+        let verdict = send::admit(&self.cell, load, deadline_after(timeout));
+        self.post(message, load, verdict)
     }
 
     /// As [`tell`](Self::tell), for the caller that awaits.
@@ -89,8 +95,9 @@ impl<M: Send + 'static> Recipient<M> {
     /// # Errors
     /// As `tell`.
     pub async fn tell_async(&self, message: M) -> Result<(), SendError<M>> {
-        let verdict = send::admit_async(&self.cell).await;
-        self.post(message, verdict)
+        let load = (self.table.load)(&self.cell, &message);
+        let verdict = send::admit_async(&self.cell, load).await;
+        self.post(message, load, verdict)
     }
 
     /// Sends a message however full the mailbox is, as [`Context::send_self`](crate::Context::send_self).
@@ -98,14 +105,14 @@ impl<M: Send + 'static> Recipient<M> {
     /// # Errors
     /// The actor has ended. Here is the message.
     pub(crate) fn push_anyway(&self, message: M) -> Result<(), M> {
-        self.cell.room.admit();
-        send::push(&self.cell, (self.table.put)(message))
+        self.cell.room.admit(Load::ONE);
+        send::push(&self.cell, (self.table.put)(message), Load::ONE)
             .map_err(|letter| (self.table.take)(letter))
     }
 
-    fn post(&self, message: M, verdict: Verdict) -> Result<(), SendError<M>> {
+    fn post(&self, message: M, load: Load, verdict: Verdict) -> Result<(), SendError<M>> {
         match verdict {
-            Verdict::Push => send::push(&self.cell, (self.table.put)(message))
+            Verdict::Push => send::push(&self.cell, (self.table.put)(message), load)
                 .map_err(|letter| SendError::new(SendErrorKind::Dead, (self.table.take)(letter))),
             Verdict::Drop => {
                 dead_letters::report(&self.cell, type_name::<M>(), Cause::Full);

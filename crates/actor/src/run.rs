@@ -13,6 +13,8 @@ use crate::init;
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
 use crate::mailbox::letter::{Delivery, Kind, Letter};
+use crate::mailbox::limit::Load;
+use crate::mailbox::weighed;
 use crate::owned::{Ending, First, More, Owned, Phase};
 use crate::panics;
 use crate::reason::Reason;
@@ -176,7 +178,7 @@ fn step(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
                 perform(cell, Signal::from_letter(letter))
             }
             Some(letter) => {
-                leave_room(cell, 1);
+                let letter = take_up(cell, letter);
                 deliver(cell, letter)
             }
         },
@@ -217,6 +219,18 @@ fn settle(cell: &CellRef, done: Result<(), Reason>) -> Step {
             Step::Ended
         }
     }
+}
+
+/// Takes a message up: its place is free.
+#[inline]
+fn take_up(cell: &CellRef, letter: Letter) -> Letter {
+    if cell.room.weighs() {
+        let (load, letter) = weighed::open(letter);
+        cell.room.take_off(load);
+        return letter;
+    }
+    leave_room(cell, 1);
+    letter
 }
 
 /// Counts messages that were taken up, and takes them off the room now and then: at zero all of them.
@@ -383,7 +397,7 @@ fn fire_timers(cell: &CellRef) {
                 let Kind::Message(priority) = letter.class().kind else {
                     unreachable!("timers send messages")
                 };
-                cell.room.admit();
+                cell.room.admit(Load::ONE);
                 cell.shelf(|shelf| shelf.lanes.push(priority, letter));
             }
             Ok(None) => return,

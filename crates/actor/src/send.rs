@@ -1,11 +1,15 @@
 //! Getting a message into a mailbox, whatever its type and whoever sends.
 
+use crate::accept::Accepts;
 use crate::cell::{CellRef, Header};
 use crate::current;
 use crate::error::SendErrorKind;
 use crate::mailbox::OnFull;
+use crate::mailbox::inbox::Pushed;
 use crate::mailbox::letter::Letter;
+use crate::mailbox::limit::Load;
 use crate::mailbox::room::{Attempt, Turn};
+use crate::mailbox::weighed;
 use crate::signal::Signal;
 use std::pin::pin;
 use std::time::Instant;
@@ -24,18 +28,33 @@ pub(crate) enum Verdict {
     Wait,
 }
 
+/// What a message adds to a mailbox.
+#[inline]
+pub(crate) fn load<A, M, K>(cell: &Header, message: &M) -> Load
+where
+    A: Accepts<M, K>,
+    M: Send + 'static,
+    K: 'static,
+{
+    if cell.room.weighs() {
+        cell.room.load(A::weight(message))
+    } else {
+        Load::ONE
+    }
+}
+
 /// Asks for room once.
 #[inline]
-pub(crate) fn try_admit(cell: &CellRef) -> Verdict {
-    match cell.room.try_admit() {
+pub(crate) fn try_admit(cell: &CellRef, load: Load) -> Verdict {
+    match cell.room.try_admit(load) {
         Attempt::Admitted => Verdict::Push,
         Attempt::Closed => Verdict::Refuse(SendErrorKind::Dead),
-        Attempt::Full => full(cell),
+        Attempt::Full => full(cell, load),
     }
 }
 
 #[cold]
-fn full(cell: &CellRef) -> Verdict {
+fn full(cell: &CellRef, load: Load) -> Verdict {
     match cell.on_full {
         OnFull::Wait => Verdict::Wait,
         OnFull::Fail => Verdict::Refuse(SendErrorKind::Full),
@@ -43,14 +62,14 @@ fn full(cell: &CellRef) -> Verdict {
         OnFull::DropOldest => {
             // One that was taken up meanwhile leaves room, too.
             while cell.drop_oldest() {
-                match cell.room.try_admit() {
+                match cell.room.try_admit(load) {
                     Attempt::Admitted => return Verdict::Push,
                     Attempt::Closed => return Verdict::Refuse(SendErrorKind::Dead),
                     Attempt::Full => {}
                 }
             }
             // The actor has all of them in hand just now: one more than there is room for.
-            cell.room.admit();
+            cell.room.admit(load);
             Verdict::Push
         }
         OnFull::StopActor => {
@@ -63,23 +82,23 @@ fn full(cell: &CellRef) -> Verdict {
 /// Asks for room, and waits for it if that is the mailbox's way.
 #[track_caller]
 #[inline]
-pub(crate) fn admit(cell: &CellRef, deadline: Option<Instant>) -> Verdict {
-    match try_admit(cell) {
-        Verdict::Wait => wait_for_room(cell, deadline),
+pub(crate) fn admit(cell: &CellRef, load: Load, deadline: Option<Instant>) -> Verdict {
+    match try_admit(cell, load) {
+        Verdict::Wait => wait_for_room(cell, load, deadline),
         verdict => verdict,
     }
 }
 
 #[track_caller]
 #[cold]
-fn wait_for_room(cell: &CellRef, deadline: Option<Instant>) -> Verdict {
+fn wait_for_room(cell: &CellRef, load: Load, deadline: Option<Instant>) -> Verdict {
     if is_own(cell) {
         // It would wait for itself.
         return Verdict::Refuse(SendErrorKind::Full);
     }
-    let mut place = pin!(cell.room.place());
+    let mut place = pin!(cell.room.place(load));
     let turn = wait::wait_deadline(Reason::new("mailbox"), deadline, |context| {
-        cell.room.poll_admit(place.as_mut(), context)
+        cell.room.poll_admit(place.as_mut(), load, context)
     });
     match turn {
         Ok(turn) => verdict_of(turn),
@@ -88,13 +107,13 @@ fn wait_for_room(cell: &CellRef, deadline: Option<Instant>) -> Verdict {
 }
 
 /// As `admit`, for a future.
-pub(crate) async fn admit_async(cell: &CellRef) -> Verdict {
-    match try_admit(cell) {
+pub(crate) async fn admit_async(cell: &CellRef, load: Load) -> Verdict {
+    match try_admit(cell, load) {
         Verdict::Wait if is_own(cell) => Verdict::Refuse(SendErrorKind::Full),
         Verdict::Wait => {
-            let mut place = pin!(cell.room.place());
+            let mut place = pin!(cell.room.place(load));
             let admitted =
-                std::future::poll_fn(|context| cell.room.poll_admit(place.as_mut(), context));
+                std::future::poll_fn(|context| cell.room.poll_admit(place.as_mut(), load, context));
             verdict_of(admitted.await)
         }
         verdict => verdict,
@@ -103,7 +122,7 @@ pub(crate) async fn admit_async(cell: &CellRef) -> Verdict {
 
 fn verdict_of(turn: Turn) -> Verdict {
     match turn {
-        Turn::Admitted => Verdict::Push,
+        Turn::Admitted(_) => Verdict::Push,
         Turn::Closed => Verdict::Refuse(SendErrorKind::Dead),
     }
 }
@@ -112,11 +131,31 @@ fn is_own(cell: &CellRef) -> bool {
     current::cell().is_some_and(|me| me == *cell)
 }
 
-/// Pushes a letter whose message was admitted.
+/// Pushes a letter whose message was admitted with this load, and wakes the actor if it sleeps.
 ///
 /// # Errors
 /// The actor has ended meanwhile.
 #[inline]
-pub(crate) fn push(cell: &Header, letter: Letter) -> Result<(), Letter> {
-    cell.push_message(letter)
+pub(crate) fn push(cell: &Header, letter: Letter, load: Load) -> Result<(), Letter> {
+    if put(cell, letter, load)? == Pushed::Wake {
+        cell.wake();
+    }
+    Ok(())
+}
+
+/// As [`push`], but waking the actor is left to the caller.
+#[inline]
+pub(crate) fn put(cell: &Header, letter: Letter, load: Load) -> Result<Pushed, Letter> {
+    if load == Load::ONE {
+        cell.put_message(letter)
+    } else {
+        put_weighed(cell, letter, load)
+    }
+}
+
+#[cold]
+fn put_weighed(cell: &Header, letter: Letter, load: Load) -> Result<Pushed, Letter> {
+    let letter = weighed::wrap(letter, load);
+    cell.put_message(letter)
+        .map_err(|letter| weighed::open(letter).1)
 }

@@ -9,6 +9,7 @@ use crate::mailbox::OnFull;
 use crate::mailbox::chain::Chain;
 use crate::mailbox::lanes::Lanes;
 use crate::mailbox::letter::{Kind, Letter};
+use crate::mailbox::weighed;
 
 pub(crate) struct Shelf {
     pub(crate) lanes: Lanes,
@@ -54,13 +55,14 @@ impl CellRef {
             shelf.unsorted = before;
             None
         });
-        if let Some(letter) = &oldest {
-            self.room.leave(1);
+        // Dropped at the end, not under the lock: it is the user's.
+        let oldest = oldest.map(weighed::open);
+        if let Some((load, letter)) = &oldest {
+            self.room.take_off(*load);
             if let Some(name) = letter.class().name {
                 dead_letters::report(self, name(), Cause::Full);
             }
         }
-        // Dropped here, not under the lock: it is the user's.
         oldest.is_some()
     }
 }

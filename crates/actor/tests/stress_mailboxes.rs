@@ -357,7 +357,9 @@ fn one_round(runtime: &Runtime, system: &System, round: usize, each: u64) {
             sending.fetch_sub(1, Ordering::Relaxed);
         });
     }
-    if let Mailbox::Bounded { capacity, on_full } = mailbox
+    if let Mailbox::Bounded {
+        capacity, on_full, ..
+    } = mailbox
         && on_full != OnFull::DropOldest
     {
         // The bound holds at all times.

@@ -88,14 +88,15 @@ impl<A: Actor> Addr<A> {
         F: FnOnce(M) + Send + 'static,
     {
         let cell = self.cell();
-        match send::admit(cell, None) {
+        let load = send::load::<A, M, K>(cell, &message);
+        match send::admit(cell, load, None) {
             Verdict::Push => {
                 let hooked = Hooked {
                     inside: Some((message, undelivered)),
                 };
                 let class = const { &ClassOf::<A, M, K, F>::CLASS };
                 // If it has ended meanwhile the letter comes back, and its drop calls.
-                drop(send::push(cell, Letter::new(class, hooked)));
+                drop(send::push(cell, Letter::new(class, hooked), load));
             }
             Verdict::Drop => {
                 report(cell, type_name::<M>(), Cause::Full);

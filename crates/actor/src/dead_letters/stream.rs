@@ -8,6 +8,7 @@ use super::listeners;
 use crate::cell::CellRef;
 use crate::mailbox::chain::Chain;
 use crate::mailbox::letter::{Kind, Letter};
+use crate::mailbox::weighed;
 use crate::pid::Pid;
 use crate::recipient::Recipient;
 // Outside the models: counts, which are no part of any protocol.
@@ -138,6 +139,7 @@ pub(crate) fn bury(cell: &CellRef, mut letters: Chain) {
 
 /// Drops a letter that an ended actor has not handled.
 pub(crate) fn note(cell: &CellRef, letter: Letter) {
+    let (_, letter) = weighed::open(letter);
     let class = letter.class();
     if let (Kind::Message(_), Some(name)) = (class.kind, class.name) {
         report(cell, name(), Cause::Ended);

@@ -10,10 +10,12 @@ pub(crate) mod chain;
 pub(crate) mod inbox;
 pub(crate) mod lanes;
 pub(crate) mod letter;
+pub(crate) mod limit;
 mod policy;
 pub(crate) mod pool;
 mod priority;
 pub(crate) mod room;
+pub(crate) mod weighed;
 
 pub use policy::{Mailbox, OnFull};
 pub use priority::Priority;

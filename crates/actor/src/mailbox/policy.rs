@@ -1,4 +1,6 @@
-//! How many messages a mailbox holds, and what happens to one more.
+//! How much a mailbox holds, and what happens to one message more.
+
+use super::limit::Limit;
 
 /// The size of a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +11,8 @@ pub enum Mailbox {
     Bounded {
         /// How many messages, at least one.
         capacity: usize,
+        /// How many bytes, if those are bounded, too: see [`bytes`](Mailbox::bytes).
+        bytes: Option<usize>,
         /// What happens to one more.
         on_full: OnFull,
     },
@@ -50,13 +54,81 @@ impl Mailbox {
     #[must_use]
     pub const fn with(capacity: usize, on_full: OnFull) -> Self {
         assert!(capacity > 0, "a mailbox without room gets no messages");
-        Mailbox::Bounded { capacity, on_full }
+        Mailbox::Bounded {
+            capacity,
+            bytes: None,
+            on_full,
+        }
     }
 
-    pub(crate) fn parts(self) -> (usize, OnFull) {
+    /// Bounds the bytes of the messages, too. The mailbox is full when either would be passed. An unbounded
+    /// one is bounded by bytes alone, and its senders wait.
+    ///
+    /// What a message counts for is told by [`Handler::weigh`](crate::Handler::weigh): its own size, unless
+    /// the handler says more. One that is heavier than the limit gets in when no other byte is there. What
+    /// an actor sends itself, and its timers do, is counted by number alone.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Mailbox, OnFull, Options, start};
+    ///
+    /// struct Printer;
+    ///
+    /// impl Actor for Printer {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Printer)
+    ///     }
+    /// }
+    ///
+    /// impl Handler<String> for Printer {
+    ///     type Reply = ();
+    ///     fn weigh(text: &String) -> usize {
+    ///         text.len()
+    ///     }
+    ///     fn handle(&mut self, text: String, _: &mut Context<Self>) {
+    ///         println!("{text}");
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let mailbox = Mailbox::with(1000, OnFull::Fail).bytes(1 << 20);
+    /// let printer = start::<Printer>(rt.handle(), (), Options::new().mailbox(mailbox))?;
+    /// printer.tell("hello".into()).unwrap();
+    /// # printer.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Panics
+    /// `most` is zero.
+    #[must_use]
+    pub const fn bytes(self, most: usize) -> Self {
+        assert!(most > 0, "a mailbox without room gets no messages");
+        let (capacity, on_full) = match self {
+            Mailbox::Bounded {
+                capacity, on_full, ..
+            } => (capacity, on_full),
+            Mailbox::Unbounded => (usize::MAX, OnFull::Wait),
+        };
+        Mailbox::Bounded {
+            capacity,
+            bytes: Some(most),
+            on_full,
+        }
+    }
+
+    pub(crate) fn parts(self) -> (Limit, OnFull) {
         match self {
-            Mailbox::Bounded { capacity, on_full } => (capacity.clamp(1, usize::MAX >> 2), on_full),
-            Mailbox::Unbounded => (usize::MAX >> 2, OnFull::Fail),
+            Mailbox::Bounded {
+                capacity,
+                bytes: None,
+                on_full,
+            } => (Limit::messages(capacity.max(1)), on_full),
+            Mailbox::Bounded {
+                capacity,
+                bytes: Some(bytes),
+                on_full,
+            } => (Limit::bytes(capacity.max(1), bytes.max(1)), on_full),
+            Mailbox::Unbounded => (Limit::messages(usize::MAX), OnFull::Fail),
         }
     }
 }

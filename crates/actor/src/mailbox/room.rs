@@ -1,6 +1,7 @@
 //! The bound of a mailbox: how many messages are in it, and who waits for room.
 //!
-//! One word: the count of admitted messages that the actor has not taken up, `WAITERS`, and `CLOSED`.
+//! One word: the count of admitted messages that the actor has not taken up (and of their bytes, where those
+//! are bounded: see `limit`), `WAITERS`, and `CLOSED`.
 //!
 //! Invariants
 //! 1. A message is counted before it is pushed, by its sender or by whoever served the sender in the
@@ -12,6 +13,7 @@
 //! the count comes first, the sender sees the room; if the mark does, the actor sees the mark. The same holds
 //! for the close.
 
+use super::limit::{CLOSED, Limit, Load, ONE, WAITERS};
 use std::pin::Pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
@@ -21,16 +23,9 @@ use weftwork_core::wait::queue::{Lane, Line, Locked, WaitQueue, Waiter};
 #[cfg(weftwork_canary)]
 use weftwork_core::canary::{self, Step};
 
-/// Somebody waits for room.
-const WAITERS: usize = 1;
-/// Set by the actor at its end, once: nobody is admitted any more.
-const CLOSED: usize = 2;
-/// One message.
-const ONE: usize = 4;
-
 pub(crate) struct Room {
     word: AtomicUsize,
-    capacity: usize,
+    limit: Limit,
     /// Made by the first sender that has to wait.
     queue: OnceLock<Box<WaitQueue<Senders>>>,
 }
@@ -62,7 +57,7 @@ pub(crate) enum Attempt {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// A message may be pushed; it is counted.
-    Admitted,
+    Admitted(Load),
     /// The mailbox has closed.
     Closed,
 }
@@ -72,21 +67,32 @@ pub(crate) type Place<'a> = Waiter<'a, Senders>;
 
 impl Line for Senders {
     type Shared = ();
-    type Ask = ();
+    type Ask = Load;
     type Token = Turn;
 
+    /// A heavy message may have kept light ones waiting.
     fn left(queue: &mut Locked<'_, Self>, _: Lane) {
+        admit_first(queue);
         unmark(queue);
     }
 
     fn returned(queue: &mut Locked<'_, Self>, turn: Turn) {
-        if turn == Turn::Admitted
-            && let Err(Turn::Admitted) = queue.notify(Lane::First, Turn::Admitted)
-        {
+        if let Turn::Admitted(load) = turn {
             // Relaxed: nothing was pushed.
-            room_of(queue).word.fetch_sub(ONE, Ordering::Relaxed);
+            room_of(queue).word.fetch_sub(load.0, Ordering::Relaxed);
+            admit_first(queue);
         }
         unmark(queue);
+    }
+}
+
+/// Lets in the first who wait, as long as there is room.
+fn admit_first(queue: &mut Locked<'_, Senders>) {
+    while let Some(load) = queue.front(Lane::First).copied()
+        && room_of(queue).admit_waiter(load)
+    {
+        // Not empty: it cannot fail.
+        let _ = queue.notify(Lane::First, Turn::Admitted(load));
     }
 }
 
@@ -104,10 +110,10 @@ fn unmark(queue: &mut Locked<'_, Senders>) {
 }
 
 impl Room {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(limit: Limit) -> Self {
         Room {
             word: AtomicUsize::new(0),
-            capacity,
+            limit,
             queue: OnceLock::new(),
         }
     }
@@ -115,14 +121,31 @@ impl Room {
     /// How many messages are in the mailbox.
     pub(crate) fn len(&self) -> usize {
         // Relaxed: a report.
-        self.word.load(Ordering::Relaxed) / ONE
+        self.limit.count(self.word.load(Ordering::Relaxed))
+    }
+
+    /// How many bytes are in the mailbox, if they are bounded.
+    pub(crate) fn weight(&self) -> usize {
+        // Relaxed: a report.
+        self.limit.weight(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Whether bytes are bounded.
+    #[inline]
+    pub(crate) fn weighs(&self) -> bool {
+        self.limit.weighs()
+    }
+
+    /// What a message of so many bytes adds.
+    pub(crate) fn load(&self, bytes: usize) -> Load {
+        self.limit.load(bytes)
     }
 
     /// How many messages the actor takes up before it takes them off: few enough to matter little to the
     /// bound, many enough to matter little to the clock.
     #[inline]
     pub(crate) fn batch(&self) -> u32 {
-        (self.capacity / 64).clamp(1, 32) as u32
+        (self.limit.capacity() / 64).clamp(1, 32) as u32
     }
 
     #[inline]
@@ -133,21 +156,21 @@ impl Room {
 
     /// Counts a message if there is room and nobody waits.
     #[inline]
-    pub(crate) fn try_admit(&self) -> Attempt {
+    pub(crate) fn try_admit(&self, load: Load) -> Attempt {
         // Relaxed: only the starting guess for the exchange below.
         let mut now = self.word.load(Ordering::Relaxed);
         loop {
             if now & CLOSED != 0 {
                 return Attempt::Closed;
             }
-            if now & WAITERS != 0 || now / ONE >= self.capacity {
+            if now & WAITERS != 0 || !self.limit.has_room(now, load) {
                 return Attempt::Full;
             }
             // Acquire: pairs with the release in `leave`, so that a message that finds room comes after
             // the handling of the one that made it.
             match self.word.compare_exchange_weak(
                 now,
-                now + ONE,
+                now + load.0,
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
@@ -158,16 +181,22 @@ impl Room {
     }
 
     /// Counts a message whether there is room or not.
-    pub(crate) fn admit(&self) {
+    pub(crate) fn admit(&self, load: Load) {
         // Relaxed: only the number counts.
-        self.word.fetch_add(ONE, Ordering::Relaxed);
+        self.word.fetch_add(load.0, Ordering::Relaxed);
     }
 
     /// Takes `messages` off, and lets in who waits.
     #[inline]
     pub(crate) fn leave(&self, messages: usize) {
+        self.take_off(Load(messages * ONE));
+    }
+
+    /// Takes a message off, and lets in who waits.
+    #[inline]
+    pub(crate) fn take_off(&self, load: Load) {
         // AcqRel: releases to `try_admit`; acquires the queue of those who marked.
-        let before = self.word.fetch_sub(messages * ONE, Ordering::AcqRel);
+        let before = self.word.fetch_sub(load.0, Ordering::AcqRel);
         if before & WAITERS != 0 {
             self.serve();
         }
@@ -179,9 +208,11 @@ impl Room {
             return;
         };
         let mut queue = queue.lock();
-        while !queue.is_empty(Lane::First) && self.admit_waiter() {
+        while let Some(load) = queue.front(Lane::First).copied()
+            && self.admit_waiter(load)
+        {
             // Not empty: it cannot fail.
-            let _ = queue.notify(Lane::First, Turn::Admitted);
+            let _ = queue.notify(Lane::First, Turn::Admitted(load));
             if queue.is_full() {
                 queue.breathe();
             }
@@ -190,17 +221,17 @@ impl Room {
     }
 
     /// Counts a message if there is room, for one that waits.
-    fn admit_waiter(&self) -> bool {
+    fn admit_waiter(&self, load: Load) -> bool {
         // Relaxed: only the starting guess for the exchange below.
         let mut now = self.word.load(Ordering::Relaxed);
         loop {
-            if now / ONE >= self.capacity {
+            if !self.limit.has_room(now, load) {
                 return false;
             }
             // Acquire: as in `try_admit`.
             match self.word.compare_exchange_weak(
                 now,
-                now + ONE,
+                now + load.0,
                 Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
@@ -219,22 +250,23 @@ impl Room {
     }
 
     /// Makes a place for a sender that has to wait. The room does not move from now on.
-    pub(crate) fn place(&self) -> Place<'_> {
-        Waiter::new(self.queue(), ())
+    pub(crate) fn place(&self, load: Load) -> Place<'_> {
+        Waiter::new(self.queue(), load)
     }
 
     /// Waits for room.
     pub(crate) fn poll_admit(
         &self,
         place: Pin<&mut Place<'_>>,
+        load: Load,
         context: &mut Context<'_>,
     ) -> Poll<Turn> {
         place.poll_or(context, |queue| {
             let is_first = queue.is_empty(Lane::First);
             // Canary: a sender that looks for room first, and marks itself afterwards.
             #[cfg(weftwork_canary)]
-            if canary::is(Step::Of("actor_room")) && is_first && self.admit_waiter() {
-                return Some(Turn::Admitted);
+            if canary::is(Step::Of("actor_room")) && is_first && self.admit_waiter(load) {
+                return Some(Turn::Admitted(load));
             }
             // AcqRel: the mark comes before the look for room; pairs with `leave` and `close`.
             let before = self.word.fetch_or(WAITERS, Ordering::AcqRel);
@@ -246,9 +278,9 @@ impl Room {
             if canary::is(Step::Of("actor_room")) {
                 return None;
             }
-            if is_first && self.admit_waiter() {
+            if is_first && self.admit_waiter(load) {
                 unmark(queue);
-                return Some(Turn::Admitted);
+                return Some(Turn::Admitted(load));
             }
             None
         })
