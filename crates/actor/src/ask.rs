@@ -136,7 +136,6 @@ where
     M: Send + 'static,
     K: 'static,
 {
-    debug_assert!(std::ptr::eq(letter.class(), accept::class::<A, M, K>()));
     // SAFETY: the callers have made the letter by `accept::letter` with these types.
     unsafe { letter.open::<Packet<M, A::Reply>>() }.message
 }

@@ -157,6 +157,44 @@ fn canary_a_sender_that_waits_for_room_gets_in() {
 }
 
 #[test]
+fn a_sender_behind_one_that_gives_up_gets_in_where_bytes_are_bounded() {
+    model(
+        "actor: a sender that gives up against the actor",
+        10,
+        || {
+            let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));
+            let options = Options::new().mailbox(Mailbox::bounded(9).bytes(size_of::<Token>()));
+            let addr = queue.start::<Counter>(Arc::clone(&handled), options);
+            addr.tell(Token(Arc::new(()))).unwrap();
+            let other = thread::spawn({
+                let (queue, handled) = (queue.clone(), Arc::clone(&handled));
+                move || queue.run_until(|| handled.load(SeqCst) >= 1)
+            });
+            let calls = Arc::new(Calls::default());
+            let waker = Waker::from(Arc::clone(&calls));
+            let mut context = TaskContext::from_waker(&waker);
+            let mut first = Held::new(Box::pin(addr.tell_async(Token(Arc::new(())))));
+            let mut second = Held::new(Box::pin(addr.tell_async(First(1))));
+            let mut told = 1 + usize::from(first.as_mut().poll(&mut context).is_ready());
+            let is_waiting = second.as_mut().poll(&mut context).is_pending();
+            drop(first.release());
+            other.join().unwrap();
+            if is_waiting {
+                // Behind a first message that did get in, it waits for that.
+                queue.run_until(|| handled.load(SeqCst) >= told);
+                assert!(calls.0.load(SeqCst) >= 1, "the sender was forgotten");
+                assert!(second.as_mut().poll(&mut context).is_ready());
+            }
+            told += 1;
+            drop(second.release());
+            queue.run_until(|| handled.load(SeqCst) == told);
+            addr.kill();
+            queue.run_until(|| !addr.is_alive());
+        },
+    );
+}
+
+#[test]
 fn a_sender_that_waits_for_room_is_told_of_the_end() {
     model("actor: a full mailbox against the end", 15, || {
         let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));
