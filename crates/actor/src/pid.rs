@@ -112,12 +112,9 @@ impl Pid {
             reason,
             cause,
         });
-        if is_there
-            && is_kill
-            && let Some(task) = cell.task.get()
-        {
+        if is_there && is_kill {
             // If it waits in a handler, it leaves from there.
-            task.cancel();
+            cell.interrupt();
         }
     }
 

@@ -165,8 +165,7 @@ fn launch<A: Actor>(
     };
     let can_run_here = options.timeout.is_none() && wait::may_wait();
     let raw = task.raw();
-    // It is set once: here.
-    let _ = cell.task.set(task);
+    cell.set_task(task);
     if can_run_here {
         host::with(|host| host.is_some_and(|host| host.run_if_next(raw)));
     }

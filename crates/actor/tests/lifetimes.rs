@@ -4,14 +4,15 @@
 
 mod support;
 
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::{Event, Note, Puppet, Stage, everywhere, on_scheduler};
 use weftwork_actor::introspect::{Probe, Trace};
+use weftwork_actor::registry::Registry;
 use weftwork_actor::{
     Actor, Addr, AskError, AsyncHandler, Context, Handler, InitError, Mailbox, Options, Pid,
-    Reason, System, start,
+    Reason, StartError, System, start,
 };
 use weftwork_core::{Refused, Spawn, Task};
 use weftwork_sched::Runtime;
@@ -229,6 +230,51 @@ fn an_asynchronous_handler_has_begun_before_an_exit_can_end_it() {
         begun.recv().unwrap();
         drop(probe);
         tracer.kill();
+    });
+}
+
+/// An executor that kills whoever has the name, as soon as that has begun to wait.
+#[derive(Clone)]
+struct Assassin {
+    system: System,
+    names: Registry,
+    entered: Arc<Mutex<Receiver<()>>>,
+}
+
+impl Spawn for Assassin {
+    fn spawn_task(&self, task: Task) -> Result<(), Refused> {
+        self.system.spawn_task(task)?;
+        if let Some(pid) = self.names.whereis("prey") {
+            self.entered.lock().unwrap().recv().unwrap();
+            pid.kill();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_kill_interrupts_an_init_that_waits_even_before_the_start_knows_its_task() {
+    struct Prey;
+    impl Actor for Prey {
+        type Args = Sender<()>;
+        fn init(inside: Sender<()>, _: &mut Context<Self>) -> Result<Self, InitError> {
+            inside.send(()).unwrap();
+            let (_open, gate) = weftwork_csp::bounded::<()>(0);
+            let _ = gate.recv();
+            Ok(Prey)
+        }
+    }
+    on_scheduler(1, |system| {
+        let (inside, entered) = channel();
+        let names = Registry::new();
+        let assassin = Assassin {
+            system: system.clone(),
+            names: names.clone(),
+            entered: Arc::new(Mutex::new(entered)),
+        };
+        let options = Options::new().register(names.clone(), "prey");
+        let started = start::<Prey>(&assassin, inside, options);
+        assert_eq!(started.unwrap_err(), StartError::Failed(Reason::Killed));
     });
 }
 

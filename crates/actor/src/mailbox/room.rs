@@ -8,6 +8,7 @@
 //!    queue, and taken off by the actor, or by the sender if the push failed.
 //! 2. `WAITERS` is set by a sender with the queue locked, and cleared with the queue locked by whoever finds
 //!    the queue empty. While it is set nobody is admitted but through the queue: first come, first served.
+//! 3. `queue` is set once, to a box that lives as long as the room.
 //!
 //! No waiter is forgotten, because its mark and the actor's count are read-modify-writes of the one word: if
 //! the count comes first, the sender sees the room; if the mark does, the actor sees the mark. The same holds
@@ -15,9 +16,9 @@
 
 use super::limit::{CLOSED, Limit, Load, ONE, WAITERS};
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::ptr;
 use std::task::{Context, Poll};
-use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
+use weftwork_core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use weftwork_core::wait::queue::{Lane, Line, Locked, WaitQueue, Waiter};
 
 #[cfg(weftwork_canary)]
@@ -26,8 +27,8 @@ use weftwork_core::canary::{self, Step};
 pub(crate) struct Room {
     word: AtomicUsize,
     limit: Limit,
-    /// Made by the first sender that has to wait.
-    queue: OnceLock<Box<WaitQueue<Senders>>>,
+    /// A box, made by the first sender that has to wait; null before (invariant 3).
+    queue: AtomicPtr<WaitQueue<Senders>>,
 }
 
 /// The senders that wait at one mailbox.
@@ -114,7 +115,7 @@ impl Room {
         Room {
             word: AtomicUsize::new(0),
             limit,
-            queue: OnceLock::new(),
+            queue: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
@@ -204,7 +205,7 @@ impl Room {
 
     #[cold]
     fn serve(&self) {
-        let Some(queue) = self.queue.get() else {
+        let Some(queue) = self.made_queue() else {
             return;
         };
         let mut queue = queue.lock();
@@ -241,12 +242,33 @@ impl Room {
         }
     }
 
+    fn made_queue(&self) -> Option<&WaitQueue<Senders>> {
+        // Acquire: pairs with the release in `queue`.
+        let queue = self.queue.load(Ordering::Acquire);
+        // SAFETY: null, or a box that lives as long as the room and is only shared (invariant 3).
+        unsafe { queue.as_ref() }
+    }
+
     fn queue(&self) -> &WaitQueue<Senders> {
-        self.queue.get_or_init(|| {
-            Box::new(WaitQueue::new(Senders {
-                room: RoomPointer(self),
-            }))
-        })
+        if let Some(queue) = self.made_queue() {
+            return queue;
+        }
+        let room = RoomPointer(self);
+        let new = Box::into_raw(Box::new(WaitQueue::new(Senders { room })));
+        // AcqRel: releases the queue to `made_queue`; acquires that of another who was first.
+        let set =
+            self.queue
+                .compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire);
+        let queue = match set {
+            Ok(_) => new,
+            Err(first) => {
+                // SAFETY: made above, and nobody has seen it.
+                drop(unsafe { Box::from_raw(new) });
+                first
+            }
+        };
+        // SAFETY: as in `made_queue`.
+        unsafe { &*queue }
     }
 
     /// Makes a place for a sender that has to wait. The room does not move from now on.
@@ -290,10 +312,21 @@ impl Room {
     pub(crate) fn close(&self) {
         // AcqRel: acquires the queue of those who marked; releases the end to those who mark later.
         self.word.fetch_or(CLOSED, Ordering::AcqRel);
-        if let Some(queue) = self.queue.get() {
+        if let Some(queue) = self.made_queue() {
             let mut queue = queue.lock();
             queue.notify_all(Lane::First, || Turn::Closed);
             unmark(&mut queue);
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // Relaxed: nobody else has the room.
+        let queue = self.queue.load(Ordering::Relaxed);
+        if !queue.is_null() {
+            // SAFETY: a box, set once and not dropped before (invariant 3).
+            drop(unsafe { Box::from_raw(queue) });
         }
     }
 }

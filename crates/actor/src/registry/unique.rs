@@ -114,9 +114,14 @@ impl Registry {
 
     /// Takes `name` from whoever has it, and tells who that was.
     pub fn unregister(&self, name: &str) -> Option<Pid> {
-        let held = take(&self.0, name, |_| true)?;
+        let mut was_alive = false;
+        let held = take(&self.0, name, |held| {
+            // Here, not afterwards: once it is taken out somebody else may have the name.
+            was_alive = held.pid.is_alive();
+            true
+        })?;
         ends::call_off(&held.pid, held.entry);
-        Some(held.pid).filter(Pid::is_alive)
+        was_alive.then_some(held.pid)
     }
 
     /// Finds who has `name`.
