@@ -14,7 +14,7 @@ export RUSTFLAGS="-Zsanitizer=address --cfg weftwork_asan"
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:detect_stack_use_after_return=1}
 export LSAN_OPTIONS=suppressions=$PWD/ci/asan-suppressions.txt:print_suppressions=0
 
-[ $# -gt 0 ] || set -- weftwork-{core,fiber,reactor,sched,sync,csp,stm,net}
+[ $# -gt 0 ] || set -- weftwork-{core,fiber,reactor,sched,sync,csp,stm,actor,net}
 packages=()
 for package in "$@"; do
     packages+=(-p "$package")

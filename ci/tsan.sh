@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The stress programs under ThreadSanitizer: whether the accesses of channels, locks and transactions are
-# ordered where threads, green threads and futures race for them. Any report fails the stage.
+# The stress programs under ThreadSanitizer: whether the accesses of channels, locks, transactions and
+# actors are ordered where threads, green threads and futures race for them. Any report fails the stage.
 #
 #   ci/tsan.sh                 all of them
 #   ci/tsan.sh weftwork-csp    those of one package
@@ -24,7 +24,7 @@ TSAN_OPTIONS+=:suppressions=$PWD/ci/tsan-suppressions.txt
 # The counts of iterations of the other slow builds, and their patience.
 export CI=true WEFTWORK_PATIENCE=${WEFTWORK_PATIENCE:-5}
 
-[ $# -gt 0 ] || set -- weftwork-csp weftwork-sync weftwork-stm
+[ $# -gt 0 ] || set -- weftwork-csp weftwork-sync weftwork-stm weftwork-actor
 
 # stress_tests PACKAGE: the names of its stress programs, one per line.
 stress_tests() {

@@ -326,7 +326,7 @@ fn one_round(runtime: &Runtime, system: &System, round: usize, each: u64) {
         to: sink.clone(),
         mailbox,
         account: account.clone(),
-        has_hooks: round % 3 == 0,
+        has_hooks: round.is_multiple_of(3),
         written: 0,
         questions: Arc::clone(&questions),
         dice: Dice::new((round * SENDERS + number) as u64),

@@ -17,6 +17,9 @@ use weftwork_actor::{Pid, Reason, System};
 use weftwork_core::{Refused, Spawn, Task, block_on};
 use weftwork_sched::{JoinHandle, Runtime};
 
+/// Enough for a supervisor that waits for one that waits for an actor, and some that do not.
+const THREADS: usize = 6;
+
 /// Runs `part` with our scheduler of two workers, and twice: with the actors on the scheduler, and on threads
 /// that know nothing of green threads.
 pub(crate) fn on_both(name: &str, part: impl Fn(&Runtime, &System)) {
@@ -25,7 +28,7 @@ pub(crate) fn on_both(name: &str, part: impl Fn(&Runtime, &System)) {
     part(&runtime, &System::new(runtime.handle()));
     println!("{name}: {:.1?}", start.elapsed());
     let start = Instant::now();
-    let pool = Pool::new(2);
+    let pool = Pool::new(THREADS);
     part(&runtime, &pool.system());
     // The pool ends when no actor's cell is left: one that leaks is a hang here.
     pool.join();
