@@ -42,7 +42,11 @@ fn a_restart_with_back_off_never_comes_early_and_calls_are_served_meanwhile() {
         for _ in 0..2 {
             let (old, before) = (worker.wait().pid(), Instant::now());
             end_pid(&supervisor, &old, boom());
-            assert_eq!(children(&supervisor), ["w restarting"]);
+            let meanwhile = children(&supervisor);
+            // It never comes early; on a busy machine the look may come late.
+            if before.elapsed() < wait {
+                assert_eq!(meanwhile, ["w restarting"]);
+            }
             let new = worker.wait_other_than(&old);
             assert!(before.elapsed() >= wait);
             wait *= 2;
