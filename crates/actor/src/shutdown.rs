@@ -109,8 +109,9 @@ impl Shutdown {
         self.put(phase, Job::Work(name.into(), Box::new(work)))
     }
 
-    /// Adds the end of an actor to a phase: it is sent an exit with [`Reason::Shutdown`]. Give the root of a
-    /// tree of supervisors, which stops the others.
+    /// Adds the end of an actor to a phase: it is asked to [stop](Pid::stop) with [`Reason::Shutdown`], behind
+    /// the messages that it has, whether it traps exits or not. Give the root of a tree of supervisors, which
+    /// stops the others.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -172,7 +173,8 @@ fn run_phase(executor: &impl Executor, phase: Phase) -> PhaseReport {
             },
             Job::Stop(pid) => {
                 let watcher = pid.watch();
-                pid.exit(Reason::Shutdown);
+                // An exit would be ignored by a supervisor: this is not its parent.
+                pid.stop(Reason::Shutdown);
                 running.push(Running::Stop(pid, watcher));
             }
         }

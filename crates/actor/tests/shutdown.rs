@@ -4,9 +4,10 @@ mod support;
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
-use support::{Event, Stage, everywhere, on_scheduler};
-use weftwork_actor::Reason;
+use support::{Event, Note, Puppet, Stage, everywhere, on_scheduler};
 use weftwork_actor::shutdown::{AddError, Shutdown};
+use weftwork_actor::supervisor::{ChildRef, ChildSpec, SupervisorSpec};
+use weftwork_actor::{Options, Reason};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -61,8 +62,12 @@ fn actors_are_asked_to_end_and_do_so_in_their_phase() {
 fn what_is_late_is_killed_and_blamed_and_the_rest_goes_on() {
     on_scheduler(2, |system| {
         let shutdown = Shutdown::new([("short", Duration::from_millis(5)), ("last", LONG)]);
-        let deaf = Stage::trapping(system);
+        let deaf = Stage::new(system);
         let (_open, gate) = weftwork_csp::bounded::<()>(1);
+        let never = gate.clone();
+        deaf.tell(move |_, _| {
+            let _ = never.recv();
+        });
         shutdown.stop("short", &deaf.pid()).unwrap();
         shutdown
             .add("short", "stuck", move || {
@@ -93,10 +98,46 @@ fn what_is_late_is_killed_and_blamed_and_the_rest_goes_on() {
             "{text}"
         );
         assert_eq!(end.wait_down(), Reason::Killed);
-        assert!(matches!(
-            deaf.events.recv(),
-            Ok(Event::Exit(_, Reason::Shutdown))
-        ));
+    });
+}
+
+#[test]
+fn an_actor_that_traps_exits_stops_behind_what_it_has_to_do() {
+    everywhere(|system| {
+        let shutdown = Shutdown::new([("only", LONG)]);
+        let stage = Stage::trapping(system);
+        shutdown.stop("only", &stage.pid()).unwrap();
+        stage.addr.tell(Note(1)).unwrap();
+        let report = shutdown.run(system).unwrap();
+        assert!(report.is_clean(), "{report}");
+        let lived: Vec<_> = stage.events.iter().collect();
+        assert_eq!(lived, [Event::Note(1), Event::Terminate(Reason::Shutdown)]);
+    });
+}
+
+#[test]
+fn the_root_of_a_tree_stops_the_tree() {
+    everywhere(|system| {
+        let shutdown = Shutdown::new([("only", LONG)]);
+        let leaf = ChildRef::<Puppet>::new();
+        let (sender, _events) = channel();
+        let filled = leaf.clone();
+        let branch = move || {
+            let sender = sender.clone();
+            let start = filled.filled_by(move |ctx| ctx.start(sender.clone(), Options::new()));
+            SupervisorSpec::new().child(ChildSpec::new("leaf", start))
+        };
+        let root = SupervisorSpec::new()
+            .child(ChildSpec::supervisor("branch", branch))
+            .start(system)
+            .unwrap();
+        let leaf = leaf.wait().pid();
+        shutdown.stop("only", &root.pid()).unwrap();
+        let report = shutdown.run(system).unwrap();
+        assert!(report.is_clean(), "{report}");
+        assert!(!leaf.is_alive());
+        assert_eq!(leaf.exit_reason(), Some(Reason::Shutdown));
+        assert_eq!(root.pid().exit_reason(), Some(Reason::Shutdown));
     });
 }
 
