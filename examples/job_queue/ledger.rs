@@ -105,23 +105,29 @@ impl Account {
                 "{submitted} submitted, {done} done, {dead} dead; over twice: {again:?}"
             ));
         }
-        let hopeless = (0..submitted).filter(|id| Work::of(*id).is_hopeless());
-        let mut buried: Vec<_> = self.dead.iter().map(|one| one.job.id).collect();
-        buried.sort_unstable();
-        if !hopeless.eq(buried) {
-            return Err("the dead letters are not the hopeless jobs".into());
+        let is_hopeless = |id: &u64| Work::of(*id).is_hopeless();
+        let buried: HashSet<_> = self.dead.iter().map(|one| one.job.id).collect();
+        if let Some(id) = (0..submitted)
+            .filter(is_hopeless)
+            .find(|id| !buried.contains(id))
+        {
+            return Err(format!("job {id} cannot be done, and is no dead letter"));
         }
         let is_right = |Buried { job, reason }: &Buried| {
             let text = reason.to_string();
-            job.failed == TRIES
-                && match job.work() {
+            // On a machine that has other things to do any try may take too long.
+            let is_expected = text.starts_with("took longer")
+                || match job.work() {
                     Work::Poison => text.contains("poison"),
-                    Work::Stuck => text.starts_with("took longer"),
-                    _ => text == "the other side says no",
-                }
+                    Work::Flaky(times) => times >= TRIES && text == "the other side says no",
+                    Work::Stuck | Work::Compute | Work::Wait => false,
+                };
+            job.failed == TRIES && is_expected
         };
         if let Some(wrong) = self.dead.iter().find(|one| !is_right(one)) {
-            return Err(format!("a dead letter that should be another: {wrong:?}"));
+            return Err(format!(
+                "a dead letter that should be none, or another: {wrong:?}"
+            ));
         }
         let [express, .., bulk] = &self.waited;
         if bulk.len() > 100 && express.value_at_quantile(0.5) > bulk.value_at_quantile(0.5) {

@@ -84,7 +84,8 @@ impl Load {
             sent += 1;
             let text = format!("customer-{number}-request-{sent}");
             let answer = current.get(&format!("/echo/{text}"));
-            if self.note(&mut tally, &current, &text, answer) && sent % REQUESTS_PER_CONNECTION != 0
+            if self.note(&mut tally, &current, &text, answer)
+                && !sent.is_multiple_of(REQUESTS_PER_CONNECTION)
             {
                 client = Some(current);
             }

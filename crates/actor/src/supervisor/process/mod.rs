@@ -42,6 +42,8 @@
 //! ```
 //!
 //! In the worker, `TcpListener::from(std::io::stdin().as_fd().try_clone_to_owned()?)` is the listener.
+//! The workers share the flags of the socket, too: one that makes it non-blocking does so for all. A listener
+//! of `weftwork-net` takes that for the user's wish unless it is told `set_nonblocking(false)`.
 
 mod system;
 
