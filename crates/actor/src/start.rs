@@ -140,7 +140,7 @@ fn launch<A: Actor>(
         own.is_linked_child = false;
     }
     let mailbox = options.mailbox_parts();
-    let (name, spawner) = (options.name, Arc::clone(&engine));
+    let name = options.name;
     let header = |vtable| Header::new(vtable, number::next(), mailbox, name, engine, own);
     let cell = Cell::<A>::make(header, args);
     // SAFETY: the only one for this cell.
@@ -156,7 +156,7 @@ fn launch<A: Actor>(
     }
     // Before it can ask. A new actor waits for nobody yet.
     let waits = Waits::for_answer_of(&cell).ok();
-    let Some(task) = spawner.run(runner) else {
+    let Some(task) = cell.engine.run(runner) else {
         if let Some(parent) = linked {
             // SAFETY: as above.
             unsafe { parent.owned() }.more().links.forget(cell.number);
@@ -180,7 +180,13 @@ impl Starting {
     #[track_caller]
     fn wait(self, timeout: Option<Duration>) -> Result<(), StartError> {
         let mut made = match Made::ask(&self.cell) {
-            Ok(outcome) => return result(outcome),
+            Ok(outcome) => {
+                // The caller waits for nobody any more.
+                drop(self);
+                // That was a wait, too: others have their turns, and a cancellation ends it here.
+                wait::checkpoint();
+                return result(outcome);
+            }
             Err(made) => made,
         };
         let told = match timeout {
