@@ -3,10 +3,11 @@
 #![cfg(not(weftwork_loom))]
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
+use weftwork_core::sync::Mutex;
 use weftwork_core::wait::hand_over;
 use weftwork_sched::{JoinHandle, Runtime, park, spawn, spawn_async, yield_now};
 use weftwork_testkit::with_watchdog;
@@ -30,7 +31,7 @@ impl Served {
             poll_fn(move |context| {
                 let poll = polls.fetch_add(1, SeqCst);
                 if poll == 0 {
-                    *waker.lock().unwrap() = Some(context.waker().clone());
+                    *waker.lock() = Some(context.waker().clone());
                 } else {
                     work(poll);
                 }
@@ -43,7 +44,7 @@ impl Served {
         while polls.load(SeqCst) == 0 {
             yield_now();
         }
-        let waker = waker.lock().unwrap().take().unwrap();
+        let waker = waker.lock().take().unwrap();
         Served {
             polls,
             waker,
@@ -88,17 +89,17 @@ fn a_future_that_parks_lets_go_on_who_handed_over() {
         let served = Served::start(1, {
             let me = Arc::clone(&me);
             move |_| {
-                *me.lock().unwrap() = Some(weftwork_sched::current());
+                *me.lock() = Some(weftwork_sched::current());
                 park();
-                me.lock().unwrap().take();
+                me.lock().take();
             }
         });
         assert!(served.hand_over());
-        let parked = me.lock().unwrap().clone().expect("it was polled");
+        let parked = me.lock().clone().expect("it was polled");
         assert!(!served.handle.is_finished());
         parked.unpark();
         served.handle.join().unwrap();
-        assert!(me.lock().unwrap().is_none());
+        assert!(me.lock().is_none());
     });
 }
 
