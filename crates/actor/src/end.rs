@@ -21,6 +21,7 @@ use crate::reason::Reason;
 use crate::run::take_inbox;
 use crate::run::{sort, with};
 use crate::start::Made;
+use std::mem::replace;
 #[cfg(weftwork_canary)]
 use weftwork_core::canary::{self, Step as Weak};
 
@@ -48,7 +49,7 @@ pub(crate) fn end(
     {
         reason = panic;
     }
-    with(cell, |own| own.phase = Phase::Ended);
+    let before = with(cell, |own| replace(&mut own.phase, Phase::Ended));
     // Canary: the end is told first, and the inbox closed afterwards.
     #[cfg(weftwork_canary)]
     if canary::is(Weak::Of("actor_announce")) {
@@ -72,9 +73,11 @@ pub(crate) fn end(
     with(cell, |own| exit::announce(cell, own, &reason));
     cell.room.close();
     let (more, parent) = with(cell, |own| (own.more.take(), own.parent.take()));
-    // One that was killed before it had run its `init` has not told.
-    let failure = failure.unwrap_or(InitError::Failed(reason));
-    Made::tell(cell, Err(Box::new(failure)));
+    // One whose `init` has not returned has not told.
+    if before != Phase::Running {
+        let failure = failure.unwrap_or(InitError::Failed(reason));
+        Made::tell(cell, Err(Box::new(failure)));
+    }
     drop(parent);
     if let Some(mut more) = more {
         more.pending.give_up();

@@ -14,29 +14,32 @@
 //! parent it is a stop with that reason instead.
 
 use crate::cell::CellRef;
+use crate::mailbox::letter::Letter;
 use crate::owned::Owned;
 use crate::panics;
 use crate::pid::Pid;
 use crate::reason::Reason;
 use crate::signal::{Cause, Observer, Signal};
 
-/// What becomes of a signal that has arrived.
-pub(crate) enum Arrival {
-    /// It has done what it does.
-    Done,
-    /// It is put among the messages, to be performed when its turn comes.
-    Queue(Signal),
-}
-
-/// Lets a signal arrive. The caller is the owner of `cell`, whose part `own` is.
-pub(crate) fn arrive(cell: &CellRef, own: &mut Owned, signal: Signal) -> Arrival {
-    match signal {
+/// Lets the signal in a letter arrive. What has to wait for its turn among the messages is returned, in a
+/// letter. The caller is the owner of `cell`, whose part `own` is.
+pub(crate) fn arrive(cell: &CellRef, own: &mut Owned, letter: Letter) -> Option<Letter> {
+    match Signal::of(&letter) {
+        // These only wait for their turn, in the letter they are in.
+        Some(signal) if signal.is_event() => return Some(letter),
+        // These stay in it.
+        Some(Signal::Monitor { .. }) => {
+            own.watched_by(letter);
+            return None;
+        }
+        _ => {}
+    }
+    match Signal::from_letter(letter) {
         Signal::Exit {
             from,
             reason,
             cause,
         } => return exit(cell, own, from, reason, cause),
-        event @ (Signal::Stop { .. } | Signal::Down { .. }) => return Arrival::Queue(event),
         Signal::Link { from } => own.more().links.linked_by(from),
         Signal::Unlink { from, id } => {
             own.more().links.unlinked_by(from.number);
@@ -47,55 +50,61 @@ pub(crate) fn arrive(cell: &CellRef, own: &mut Owned, signal: Signal) -> Arrival
             });
         }
         Signal::Unlinked { from, id } => own.more().links.answered(from, id),
-        Signal::Monitor { reference, watcher } => own.more().watchers.insert(reference, watcher),
-        Signal::Demonitor { reference } => own.more().watchers.remove(reference),
+        Signal::Demonitor { reference } => own.unwatched_by(reference),
         Signal::Inspect(look) => look(own),
         Signal::Overflow => own.stop(Reason::other("mailbox overflow")),
+        Signal::Stop { .. } | Signal::Down { .. } | Signal::Monitor { .. } => {
+            unreachable!("these stay in their letters")
+        }
     }
-    Arrival::Done
+    None
 }
 
-fn exit(cell: &CellRef, own: &mut Owned, from: Pid, reason: Reason, cause: Cause) -> Arrival {
+fn exit(
+    cell: &CellRef,
+    own: &mut Owned,
+    from: Pid,
+    reason: Reason,
+    cause: Cause,
+) -> Option<Letter> {
     let is_own = from.cell() == Some(cell);
     if cause == Cause::Link && !own.more().links.broken(from.number()) {
-        return Arrival::Done;
+        return None;
     }
     let dies_of = if cause == Cause::Sent && matches!(reason, Reason::Kill) {
         Reason::Killed
     } else if own.traps_exit {
-        return Arrival::Queue(Signal::Exit {
+        let signal = Signal::Exit {
             from,
             reason,
             cause,
-        });
+        };
+        return Some(signal.into_letter());
     } else if matches!(reason, Reason::Normal) && !(is_own && cause == Cause::Sent) {
-        return Arrival::Done;
+        return None;
     } else {
         reason
     };
     own.doom(dies_of);
-    Arrival::Done
+    None
 }
 
 /// Tells everybody of the end. The inbox is closed.
 pub(crate) fn announce(cell: &CellRef, own: &mut Owned, reason: &Reason) {
-    let Some(more) = &mut own.more else { return };
-    let mut observers = Vec::new();
-    for (reference, observer) in more.watchers.take() {
-        match observer {
-            // Before anybody hears of the end: see `ends`.
-            Observer::Hook(call) => drop(panics::catch(|| call(&cell.pid()))),
-            other => observers.push((reference, other)),
+    // Before anybody hears of the end: see `ends`.
+    for call in own.take_hooks() {
+        let _ = panics::catch(|| call(&cell.pid()));
+    }
+    if let Some(more) = &mut own.more {
+        for peer in more.links.take() {
+            peer.send(Signal::Exit {
+                from: cell.pid(),
+                reason: reason.clone(),
+                cause: Cause::Link,
+            });
         }
     }
-    for peer in more.links.take() {
-        peer.send(Signal::Exit {
-            from: cell.pid(),
-            reason: reason.clone(),
-            cause: Cause::Link,
-        });
-    }
-    for (reference, observer) in observers {
+    for (reference, observer) in own.take_watchers() {
         match observer {
             Observer::Actor(watcher) => {
                 watcher.send(Signal::Down {
@@ -104,12 +113,14 @@ pub(crate) fn announce(cell: &CellRef, own: &mut Owned, reason: &Reason) {
                     reason: reason.clone(),
                 });
             }
-            // He may have gone.
-            Observer::Outside(watcher) => drop(watcher.send(reason.clone())),
+            Observer::Outside(watcher) => watcher.give(reason.clone()),
+            // Called above.
             Observer::Hook(_) => {}
         }
     }
-    for (reference, target) in more.monitors.take_all() {
-        target.send(Signal::Demonitor { reference });
+    if let Some(more) = &mut own.more {
+        for (reference, target) in more.monitors.take_all() {
+            target.send(Signal::Demonitor { reference });
+        }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Owned {
     pub(crate) parent: Option<CellRef>,
     /// It was started with a link.
     pub(crate) is_linked_child: bool,
+    /// Who monitors this actor: the first of them, in the letter in which he said so.
+    pub(crate) first_watcher: Option<Letter>,
     pub(crate) more: Option<Box<More>>,
 }
 
@@ -71,7 +73,7 @@ pub(crate) struct More {
     pub(crate) links: Links,
     /// Whom this actor monitors.
     pub(crate) monitors: Monitors,
-    /// Who monitors this actor.
+    /// Who else monitors this actor.
     pub(crate) watchers: Watchers,
     pub(crate) timers: Timers,
     /// Put aside by the actor.
@@ -103,6 +105,7 @@ impl Owned {
             ending: Ending::None,
             parent,
             is_linked_child: true,
+            first_watcher: None,
             more: None,
         }
     }

@@ -8,7 +8,7 @@ use crate::actor::{Down, Exit, MonitorRef};
 use crate::cell::CellRef;
 use crate::current;
 use crate::end::end;
-use crate::exit::{self, Arrival};
+use crate::exit;
 use crate::init;
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
@@ -263,14 +263,8 @@ pub(crate) fn sort(cell: &CellRef, arrived: &mut Chain) {
     while let Some(letter) = arrived.pop_front() {
         match letter.class().kind {
             Kind::Message(priority) => cell.shelf(|shelf| shelf.lanes.push(priority, letter)),
-            // These only wait for their turn, in the letter they are in.
-            Kind::Signal if Signal::of(&letter).is_some_and(Signal::is_event) => {
-                cell.shelf(|shelf| shelf.lanes.push(Priority::Normal, letter));
-            }
             Kind::Signal => {
-                let signal = Signal::from_letter(letter);
-                if let Arrival::Queue(signal) = with(cell, |own| exit::arrive(cell, own, signal)) {
-                    let letter = signal.into_letter();
+                if let Some(letter) = with(cell, |own| exit::arrive(cell, own, letter)) {
                     cell.shelf(|shelf| shelf.lanes.push(Priority::Normal, letter));
                 }
             }

@@ -3,13 +3,13 @@
 //! A signal *arrives* when the actor takes its inbox, before its next message; what it has to tell the
 //! actor's own code (an exit that is trapped, a down, a stop) then waits among the messages for its turn.
 
+use crate::answer::Giver;
 use crate::cell::{CellRef, Header};
 use crate::ends::AtEnd;
 use crate::mailbox::letter::{Class, Delivery, Kind, Letter};
 use crate::owned::Owned;
 use crate::pid::Pid;
 use crate::reason::Reason;
-use weftwork_csp::oneshot;
 
 pub(crate) enum Signal {
     /// An exit signal.
@@ -54,7 +54,7 @@ pub(crate) enum Cause {
 /// Who is told of an end.
 pub(crate) enum Observer {
     Actor(CellRef),
-    Outside(oneshot::Sender<Reason>),
+    Outside(Giver<Reason>),
     /// Not told but called: see [`ends`](crate::ends).
     Hook(AtEnd),
 }

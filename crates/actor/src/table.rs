@@ -76,6 +76,18 @@ impl<V> Table<V> {
         }
     }
 
+    /// Takes those that `is_one` is true for.
+    pub(crate) fn take_if(&mut self, is_one: impl Fn(&V) -> bool) -> Vec<V> {
+        match self {
+            Table::Few(row) => (row.extract_if(.., |(_, value)| is_one(value)))
+                .map(|(_, value)| value)
+                .collect(),
+            Table::Many(map) => (map.extract_if(|_, value| is_one(value)))
+                .map(|(_, value)| value)
+                .collect(),
+        }
+    }
+
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
         let (row, map) = match self {
             Table::Few(row) => (Some(row.iter().map(|(_, v)| v)), None),
@@ -108,6 +120,7 @@ mod tests {
         assert_eq!(table.get_mut(50), Some(&mut 150));
         assert_eq!(table.remove(50), Some(150));
         assert_eq!(table.remove(50), None);
-        assert_eq!(table.into_values().sum::<u64>(), 4950 * 3 - 150);
+        assert_eq!(table.take_if(|value| *value == 3), [3]);
+        assert_eq!(table.into_values().sum::<u64>(), 4950 * 3 - 153);
     }
 }

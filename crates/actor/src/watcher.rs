@@ -1,5 +1,6 @@
 //! Watching for an end from outside of actors.
 
+use crate::answer::{self, Asker};
 use crate::number;
 use crate::pid::Pid;
 use crate::reason::Reason;
@@ -7,9 +8,8 @@ use crate::signal::{Observer, Signal};
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
-use weftwork_core::wait::TimedOut;
-use weftwork_csp::oneshot;
+use std::time::{Duration, Instant};
+use weftwork_core::wait::{TimedOut, deadline_after};
 
 /// A monitor in the hand of a thread, a green thread or a future. Made by [`Pid::watch`].
 ///
@@ -17,18 +17,20 @@ use weftwork_csp::oneshot;
 pub struct Watcher {
     pid: Pid,
     reference: u64,
-    end: oneshot::Receiver<Reason>,
+    end: Asker<Reason>,
     reason: Option<Reason>,
+    /// The monitor is no more: the end was told.
+    is_over: bool,
 }
 
 impl Watcher {
     pub(crate) fn new(pid: &Pid) -> Self {
-        let (sender, end) = oneshot::channel();
+        let (giver, end) = answer::place();
         let reference = number::next();
         let is_there = pid.cell().is_some_and(|cell| {
             cell.send(Signal::Monitor {
                 reference,
-                watcher: Observer::Outside(sender),
+                watcher: Observer::Outside(giver),
             })
         });
         Watcher {
@@ -36,6 +38,7 @@ impl Watcher {
             reference,
             end,
             reason: (!is_there).then_some(Reason::NoProc),
+            is_over: !is_there,
         }
     }
 
@@ -63,23 +66,17 @@ impl Watcher {
         if let Some(reason) = &self.reason {
             return Ok(reason.clone());
         }
-        let reason = self.receive(Some(timeout))?;
+        let reason = self.receive(deadline_after(timeout))?;
         self.reason = Some(reason.clone());
         Ok(reason)
     }
 
     #[track_caller]
-    fn receive(&mut self, timeout: Option<Duration>) -> Result<Reason, TimedOut> {
-        let got = match timeout {
-            Some(timeout) => self.end.recv_timeout(timeout),
-            None => self.end.recv_timeout(Duration::MAX),
-        };
-        match got {
-            Ok(reason) => Ok(reason),
-            Err(oneshot::RecvTimeoutError::Timeout) => Err(TimedOut),
-            // Its cell was dropped without an end: there is no such actor.
-            Err(oneshot::RecvTimeoutError::Disconnected) => Ok(self.ended()),
-        }
+    fn receive(&mut self, deadline: Option<Instant>) -> Result<Reason, TimedOut> {
+        let told = self.end.wait(deadline)?;
+        self.is_over = true;
+        // None: its cell was dropped without an end, there is no such actor.
+        Ok(told.unwrap_or_else(|| self.ended()))
     }
 
     fn ended(&self) -> Reason {
@@ -94,9 +91,10 @@ impl Future for Watcher {
         if let Some(reason) = &self.reason {
             return Poll::Ready(reason.clone());
         }
-        let polled = Pin::new(&mut self.end).poll(context);
+        let polled = self.end.poll(context);
         polled.map(|got| {
-            let reason = got.unwrap_or_else(|_| self.ended());
+            self.is_over = true;
+            let reason = got.unwrap_or_else(|| self.ended());
             self.reason = Some(reason.clone());
             reason
         })
@@ -105,7 +103,7 @@ impl Future for Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        if self.reason.is_none()
+        if !self.is_over
             && let Some(cell) = self.pid.cell()
         {
             let reference = self.reference;

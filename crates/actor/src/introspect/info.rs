@@ -67,9 +67,7 @@ impl Inside {
             monitors: sorted(more.map_or_else(Vec::new, |more| {
                 more.monitors.targets().map(CellRef::pid).collect()
             })),
-            monitored_by: sorted(more.map_or_else(Vec::new, |more| {
-                more.watchers.observers().filter_map(observer).collect()
-            })),
+            monitored_by: sorted(own.observers().filter_map(observer).collect()),
             traps_exit: own.traps_exit,
             is_suspended: own.is_suspended(),
             is_awaiting: own.handling.is_some(),
