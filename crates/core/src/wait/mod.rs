@@ -5,7 +5,7 @@
 //!
 //! - on a thread that a scheduler [hosts](crate::host), the current task parks and the thread goes
 //!   on with other work;
-//! - on any other thread, the thread parks;
+//! - on any other thread, the thread parks; who has lent it may [say how](on_lent_thread);
 //! - a future does not come here: it polls the same operation under its executor's waker.
 //!
 //! A wait may be woken for nothing; the operation is then polled again. Each wait names its
@@ -17,6 +17,7 @@
 
 pub mod cancel;
 mod forbid;
+mod lent;
 mod local;
 mod look;
 mod parker;
@@ -25,6 +26,7 @@ mod reason;
 
 pub use cancel::Cancelled;
 pub use forbid::{Forbidden, assert_may_wait, forbid, may_wait};
+pub use lent::on_lent_thread;
 pub use look::is_first_look;
 pub use parker::Parker;
 pub use reason::Reason;
@@ -457,7 +459,8 @@ fn on_thread<T>(
         }
         // Asked here too: a wait that is woken all the time finds its token at every park.
         let over = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        if over || !forbid::park(site, !may_wait(), || parker.park(deadline)) {
+        let park = || lent::sleep(|| parker.park(deadline));
+        if over || !forbid::park(site, !may_wait(), park) {
             return last_look(operation, &mut context);
         }
     }
