@@ -64,8 +64,10 @@ const MAP: &[Allowed] = &[
     Allowed {
         name: "weftwork-actor",
         crates: &["weftwork-core", "weftwork-csp"],
-        external: &[],
-        why: "actors run on any executor of tasks, and wait through core",
+        external: &["tokio"],
+        why: "actors run on any executor of tasks, and wait through core; on tokio by a feature, because what an \
+              actor needs of it (a task that ends with the runtime, a worker that is relieved before it sleeps) \
+              is more than a user should write",
     },
     Allowed {
         name: "weftwork-net",
@@ -101,6 +103,9 @@ const MAP: &[Allowed] = &[
 /// Registry crates that are dependencies under one cfg only.
 const UNDER_CFG: &[(&str, &str)] = &[("loom", "cfg(weftwork_loom)")];
 
+/// Registry crates that are dependencies by a feature only, which is off unless it is asked for.
+const BY_FEATURE: &[&str] = &["tokio"];
+
 /// The members that are never published. Nothing may depend on one, except to test.
 const UNPUBLISHED: &[&str] = &[
     "weftwork-testkit",
@@ -117,6 +122,7 @@ struct Edge {
     from: String,
     to: String,
     is_dev: bool,
+    is_optional: bool,
     /// The cfg or platform it is limited to.
     target: Option<String>,
 }
@@ -157,6 +163,7 @@ impl Workspace {
                     from: from.clone(),
                     to: dependency["name"].as_str().expect("a name").to_owned(),
                     is_dev: dependency["kind"] == "dev",
+                    is_optional: dependency["optional"] == true,
                     target: dependency["target"].as_str().map(str::to_owned),
                 });
             }
@@ -198,6 +205,7 @@ impl Workspace {
             from,
             to,
             is_dev,
+            is_optional,
             target,
         } in &self.edges
         {
@@ -223,6 +231,9 @@ impl Workspace {
                     "{from} -> {to} is against the map ({from}: {})",
                     row.why
                 ));
+            }
+            if BY_FEATURE.contains(&to.as_str()) && !is_optional {
+                complaints.push(format!("{edge:?} must be optional"));
             }
             let limit = UNDER_CFG
                 .iter()
@@ -269,6 +280,7 @@ fn with_edge(from: &str, to: &str, is_dev: bool, target: Option<&str>) -> Worksp
         from: from.to_owned(),
         to: to.to_owned(),
         is_dev,
+        is_optional: false,
         target: target.map(str::to_owned),
     };
     Workspace {
@@ -285,6 +297,7 @@ fn each_kind_of_forbidden_edge_is_reported() {
         ("weftwork-reactor", "weftwork-fiber", false, None),
         ("weftwork-sched", "weftwork-net", false, None),
         ("weftwork-reactor", "mio", false, None),
+        ("weftwork-actor", "tokio", false, None),
         ("weftwork-core", "loom", false, None),
         ("weftwork-sched", "weftwork-testkit", false, None),
         ("weftwork-bench", "weftwork-testkit", false, None),

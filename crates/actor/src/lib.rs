@@ -36,8 +36,8 @@
 //!
 //! # Where it runs
 //!
-//! On whatever implements [`Spawn`](weftwork_core::Spawn): the scheduler of this workspace, tokio, a thread
-//! per task. A handler may wait in plain blocking style; where the executor has green threads that parks the
+//! On whatever implements [`Spawn`](weftwork_core::Spawn): the scheduler of this workspace, a thread per task,
+//! tokio (feature `tokio`: `weftwork_actor::tokio`). A handler may wait in plain blocking style; where the executor has green threads that parks the
 //! actor alone, elsewhere the thread that polls it. An idle actor costs a few hundred bytes and no thread.
 //!
 //! # What differs from OTP
@@ -95,6 +95,8 @@ pub mod supervisor;
 mod table;
 pub mod task;
 mod timers;
+#[cfg(all(feature = "tokio", not(weftwork_loom)))]
+pub mod tokio;
 mod vtable;
 mod waits;
 mod watcher;
