@@ -22,7 +22,7 @@
 //! | [`task`] | handles, names, task-local values | `weftwork-core`, `weftwork-sched` |
 //! | [`time`] | sleeps, limits, intervals | `weftwork-sched` |
 //! | `net` (feature `net`) | sockets with the interface of [`std::net`] | `weftwork-net` |
-//! | `actor` (feature `actor`) | actors, supervisors, registries, groups | `weftwork-actor` |
+//! | `actor` (feature `actor`) | actors, supervisors, registries, groups; on tokio, too (feature `tokio`) | `weftwork-actor` |
 //! | `csp` (feature `csp`) | channels, `select!`, and helpers built on them | `weftwork-csp` |
 //! | `stm` (feature `stm`) | memory transactions | `weftwork-stm` |
 //! | `sync` (feature `sync`) | locks, semaphores, contexts | `weftwork-sync` |
@@ -71,6 +71,9 @@ mod documents {
     mod readme {}
     #[doc = include_str!("../../../docs/guide.md")]
     mod guide {}
+    #[cfg(feature = "tokio")]
+    #[doc = include_str!("../../../docs/guide-actors.md")]
+    mod guide_actors {}
     #[doc = include_str!("../../../docs/guide-channels.md")]
     mod guide_channels {}
     #[doc = include_str!("../../../docs/guide-stm.md")]
