@@ -379,3 +379,59 @@ fn the_errors_read_as_sentences_do() {
     assert_eq!(Reason::new("rendezvous").as_str(), "rendezvous");
     assert_eq!(Reason::FORK_JOIN.to_string(), "fork_join");
 }
+
+thread_local! {
+    static SLEEPS: AtomicUsize = const { AtomicUsize::new(0) };
+}
+
+fn sleeps() -> usize {
+    SLEEPS.with(|sleeps| sleeps.load(Ordering::SeqCst))
+}
+
+fn announce(sleep: &mut dyn FnMut()) {
+    SLEEPS.with(|sleeps| sleeps.fetch_add(1, Ordering::SeqCst));
+    sleep();
+}
+
+#[test]
+fn a_sleep_on_a_lent_thread_is_announced_and_a_wait_that_is_ready_is_not() {
+    with_watchdog(LIMIT, || {
+        let event = Event::default();
+        waits::on_lent_thread(announce, || wait(Reason::PARK, |_| Poll::Ready(())));
+        assert_eq!(sleeps(), 0);
+        let setter = {
+            let event = event.clone();
+            std::thread::spawn(move || {
+                while event.0.1.lock().unwrap().is_none() {
+                    std::thread::yield_now();
+                }
+                event.set();
+            })
+        };
+        waits::on_lent_thread(announce, || {
+            wait(Reason::PARK, |context| event.poll(context))
+        });
+        setter.join().unwrap();
+        // The event may have come between the look and the sleep, which then returns at once.
+        assert!(sleeps() >= 1);
+    });
+}
+
+#[test]
+fn a_thread_is_lent_no_longer_than_the_closure_runs_also_if_that_unwinds() {
+    with_watchdog(LIMIT, || {
+        let soon = || deadline_after(Duration::from_millis(1));
+        let never = |_: &mut Context<'_>| Poll::<()>::Pending;
+        let unwound = std::panic::catch_unwind(|| {
+            waits::on_lent_thread(announce, || panic!("on purpose"));
+        });
+        assert!(unwound.is_err());
+        assert_eq!(wait_deadline(Reason::SLEEP, soon(), never), Err(TimedOut));
+        assert_eq!(sleeps(), 0);
+        // An executor that does not sleep lets the wait look again, until its time is over.
+        waits::on_lent_thread(
+            |_| std::thread::yield_now(),
+            || assert_eq!(wait_deadline(Reason::SLEEP, soon(), never), Err(TimedOut)),
+        );
+    });
+}
