@@ -90,6 +90,45 @@ pub trait Actor: Sized + Send + 'static {
 ///
 /// An actor has as many of these as it has types of messages. To await in a handler there is
 /// [`AsyncHandler`], to answer later [`DeferredHandler`]; an actor has one of the three for each type.
+///
+/// ```
+/// use weftwork_actor::{Actor, Context, Handler, InitError, Options, Priority, start};
+///
+/// struct Log(Vec<&'static str>);
+///
+/// struct Read;
+///
+/// impl Actor for Log {
+///     type Args = ();
+///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+///         Ok(Log(Vec::new()))
+///     }
+/// }
+///
+/// impl Handler<&'static str> for Log {
+///     type Reply = ();
+///     fn handle(&mut self, line: &'static str, _: &mut Context<Self>) {
+///         self.0.push(line);
+///     }
+/// }
+///
+/// impl Handler<Read> for Log {
+///     type Reply = Vec<&'static str>;
+///     // After the lines that wait, whoever sent them.
+///     const PRIORITY: Priority = Priority::Low;
+///     fn handle(&mut self, _: Read, _: &mut Context<Self>) -> Self::Reply {
+///         self.0.clone()
+///     }
+/// }
+///
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// let log = start::<Log>(rt.handle(), (), Options::new())?;
+/// log.tell("one")?;
+/// log.tell("two")?;
+/// assert_eq!(log.ask(Read).unwrap(), ["one", "two"]);
+/// # log.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Handler<M: Send + 'static>: Actor {
     /// What an [`ask`](crate::Addr::ask) returns.
     type Reply: Send + 'static;
@@ -111,6 +150,39 @@ pub trait Handler<M: Send + 'static>: Actor {
 ///
 /// The actor takes no other message meanwhile; signals are served: an exit ends the handler where it
 /// awaits. It costs an allocation per message.
+///
+/// ```
+/// use weftwork_actor::{Actor, AsyncHandler, Context, InitError, Options, start};
+///
+/// struct Sum(u32);
+///
+/// impl Actor for Sum {
+///     type Args = ();
+///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+///         Ok(Sum(0))
+///     }
+/// }
+///
+/// impl AsyncHandler<weftwork_csp::Receiver<u32>> for Sum {
+///     type Reply = u32;
+///     async fn handle(&mut self, numbers: weftwork_csp::Receiver<u32>, _: &mut Context<Self>) -> u32 {
+///         while let Ok(n) = numbers.recv_async().await {
+///             self.0 += n;
+///         }
+///         self.0
+///     }
+/// }
+///
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// let sum = start::<Sum>(rt.handle(), (), Options::new())?;
+/// let (sender, numbers) = weftwork_csp::bounded(2);
+/// sender.send(40)?;
+/// sender.send(2)?;
+/// drop(sender);
+/// assert_eq!(sum.ask(numbers).unwrap(), 42);
+/// # sum.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait AsyncHandler<M: Send + 'static>: Actor {
     /// What an [`ask`](crate::Addr::ask) returns.
     type Reply: Send + 'static;
@@ -135,6 +207,52 @@ pub trait AsyncHandler<M: Send + 'static>: Actor {
 /// be kept, sent to another actor or used after the handler has returned.
 ///
 /// The message may have been told, not asked: then nobody waits for the answer.
+///
+/// ```
+/// use weftwork_actor::{Actor, Context, DeferredHandler, Handler, InitError, Options, ReplyTo, start};
+///
+/// /// Opens once; whoever came before waits.
+/// #[derive(Default)]
+/// struct Door(Vec<ReplyTo<&'static str>>);
+///
+/// struct Enter;
+/// struct Open;
+///
+/// impl Actor for Door {
+///     type Args = ();
+///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+///         Ok(Door::default())
+///     }
+/// }
+///
+/// impl DeferredHandler<Enter> for Door {
+///     type Reply = &'static str;
+///     fn handle(&mut self, _: Enter, reply: ReplyTo<&'static str>, _: &mut Context<Self>) {
+///         self.0.push(reply);
+///     }
+/// }
+///
+/// impl Handler<Open> for Door {
+///     type Reply = usize;
+///     fn handle(&mut self, _: Open, _: &mut Context<Self>) -> usize {
+///         let waiting = std::mem::take(&mut self.0);
+///         let count = waiting.len();
+///         waiting.into_iter().for_each(|reply| reply.send("welcome"));
+///         count
+///     }
+/// }
+///
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// let door = start::<Door>(rt.handle(), (), Options::new())?;
+/// let before = door.clone();
+/// let guest = rt.handle().spawn(move || before.ask(Enter));
+/// while door.ask(Open).unwrap() == 0 {
+///     std::thread::yield_now();
+/// }
+/// assert_eq!(guest.join()?.unwrap(), "welcome");
+/// # door.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait DeferredHandler<M: Send + 'static>: Actor {
     /// What an [`ask`](crate::Addr::ask) returns.
     type Reply: Send + 'static;
@@ -176,6 +294,24 @@ pub struct Down {
 pub struct MonitorRef(pub(crate) NonZeroU64);
 
 /// Why `init` made no actor.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+/// # struct Quiet;
+/// # impl Actor for Quiet {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Err(InitError::failed("no such file")) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::StartError;
+///
+/// // Its `init` returns `Err(InitError::failed("no such file"))`.
+/// match start::<Quiet>(rt.handle(), (), Options::new()) {
+///     Err(StartError::Failed(reason)) => assert_eq!(reason.to_string(), "no such file"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum InitError {
     /// There is nothing to do, and nothing wrong. A supervisor keeps the child's place without an actor.

@@ -23,6 +23,29 @@ use weftwork_core::wait::deadline_after;
 ///
 /// It does not keep the actor alive, nor does dropping it end the actor: that ends when it is stopped.
 /// Messages of one sender arrive in the order in which they were sent, if they have the same priority.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+/// # struct Echo;
+/// # impl Actor for Echo {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+/// # }
+/// # impl Handler<u32> for Echo {
+/// #     type Reply = u32;
+/// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+///
+/// let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+/// let same = echo.clone();
+/// assert_eq!(same, echo);
+/// drop(echo);
+/// // It lives on, and is still to be reached.
+/// assert_eq!(same.ask(7)?, 7);
+/// same.stop(weftwork_actor::Reason::Normal);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Addr<A> {
     cell: CellRef,
     actor: PhantomData<fn(A)>,
@@ -56,6 +79,30 @@ impl<A: Actor> Addr<A> {
     /// arrival; the calling green thread or OS thread parks. An actor that would wait for itself gets the
     /// message back instead.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// echo.tell(1)?;
+    ///
+    /// let end = echo.pid().watch();
+    /// echo.kill();
+    /// end.wait_down();
+    /// let refused = echo.tell(2).unwrap_err();
+    /// assert!(refused.is_dead());
+    /// assert_eq!(refused.into_inner(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The actor has ended, or the mailbox is full and does not wait. Here is the message.
     #[track_caller]
@@ -73,6 +120,33 @@ impl<A: Actor> Addr<A> {
 
     /// As [`tell`](Self::tell), without waiting: OTP's `cast`, but with the message back.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::Duration;
+    /// use weftwork_actor::{Mailbox, introspect};
+    ///
+    /// let options = Options::new().mailbox(Mailbox::bounded(1));
+    /// let echo = start::<Echo>(rt.handle(), (), options)?;
+    /// // It takes no messages for now.
+    /// introspect::suspend(&echo.pid(), Duration::from_secs(1))?;
+    /// echo.try_tell(1)?;
+    /// let refused = echo.try_tell(2).unwrap_err();
+    /// assert!(refused.is_full());
+    /// assert_eq!(refused.into_inner(), 2);
+    /// # echo.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The actor has ended, or the mailbox is full.
     #[inline]
@@ -89,6 +163,24 @@ impl<A: Actor> Addr<A> {
 
     /// The same as [`try_tell`](Self::try_tell), under OTP's name.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// echo.cast(1)?;
+    /// # echo.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As `try_tell`.
     #[inline]
@@ -102,6 +194,31 @@ impl<A: Actor> Addr<A> {
     }
 
     /// As [`tell`](Self::tell), waiting for so long at most.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::Duration;
+    /// use weftwork_actor::{Mailbox, SendErrorKind, introspect};
+    ///
+    /// let options = Options::new().mailbox(Mailbox::bounded(1));
+    /// let echo = start::<Echo>(rt.handle(), (), options)?;
+    /// introspect::suspend(&echo.pid(), Duration::from_secs(1))?;
+    /// echo.tell_timeout(1, Duration::from_millis(1))?;
+    /// let refused = echo.tell_timeout(2, Duration::from_millis(1)).unwrap_err();
+    /// assert_eq!(refused.kind(), SendErrorKind::Timeout);
+    /// # echo.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As `tell`, or the time was over first.
@@ -119,6 +236,27 @@ impl<A: Actor> Addr<A> {
 
     /// As [`tell`](Self::tell), waiting until `deadline` at most.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// let deadline = Instant::now() + Duration::from_millis(10);
+    /// echo.tell_deadline(1, deadline)?;
+    /// # echo.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As `tell`, or the deadline passed first.
     #[track_caller]
@@ -135,6 +273,24 @@ impl<A: Actor> Addr<A> {
 
     /// As [`tell`](Self::tell), for the caller that awaits. Dropping the future drops the message, unless it
     /// was ready.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// weftwork_core::block_on(async { echo.tell_async(1).await })?;
+    /// # echo.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As `tell`.
@@ -181,6 +337,30 @@ impl<A: Actor> Addr<A> {
     /// An answer that comes too late is dropped. If the actor ends first, the wait ends, whoever holds the
     /// answer by then.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::AskError;
+    ///
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// assert_eq!(echo.ask(1), Ok(1));
+    ///
+    /// let end = echo.pid().watch();
+    /// echo.kill();
+    /// end.wait_down();
+    /// assert_eq!(echo.ask(2), Err(AskError::Dead(2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// There is no answer: see [`AskError`]. An ask that would wait for itself, in a circle of actors in
     /// which each waits for the answer of the next, is told at once.
@@ -196,6 +376,28 @@ impl<A: Actor> Addr<A> {
 
     /// As [`ask`](Self::ask), waiting for so long at most; [`Duration::MAX`] is for ever.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::Duration;
+    /// use weftwork_actor::{AskError, introspect};
+    ///
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// introspect::suspend(&echo.pid(), Duration::from_secs(1))?;
+    /// assert_eq!(echo.ask_timeout(1, Duration::from_millis(1)), Err(AskError::Timeout));
+    /// # echo.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As `ask`.
     #[track_caller]
@@ -210,6 +412,27 @@ impl<A: Actor> Addr<A> {
 
     /// As [`ask`](Self::ask), for the caller that awaits.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// let sum = weftwork_core::block_on(async {
+    ///     Ok::<_, weftwork_actor::AskError<u32>>(echo.ask_async(1).await? + echo.ask_async(2).await?)
+    /// });
+    /// assert_eq!(sum, Ok(3));
+    /// # echo.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As `ask`.
     pub async fn ask_async<M, K>(&self, message: M) -> Result<A::Reply, AskError<M>>
@@ -222,6 +445,27 @@ impl<A: Actor> Addr<A> {
     }
 
     /// As [`ask_async`](Self::ask_async), waiting for so long at most.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::Duration;
+    ///
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// let limit = Duration::from_secs(1);
+    /// assert_eq!(weftwork_core::block_on(echo.ask_async_timeout(1, limit)), Ok(1));
+    /// # echo.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As `ask`.
@@ -240,6 +484,36 @@ impl<A: Actor> Addr<A> {
 
     /// Passes a question on: the answer of this actor goes to whoever waits for `reply`. Does not wait. If
     /// the message does not get in, it is dropped, and the asker told that there is no answer.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Addr, Context, DeferredHandler, Handler, InitError, Options, ReplyTo, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # struct Front(Addr<Echo>);
+    /// # impl Actor for Front {
+    /// #     type Args = Addr<Echo>;
+    /// #     fn init(echo: Addr<Echo>, _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Front(echo)) }
+    /// # }
+    /// impl DeferredHandler<u32> for Front {
+    ///     type Reply = u32;
+    ///     fn handle(&mut self, n: u32, reply: ReplyTo<u32>, _: &mut Context<Self>) {
+    ///         self.0.forward(n + 1, reply);
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// let front = start::<Front>(rt.handle(), echo, Options::new())?;
+    /// assert_eq!(front.ask(1), Ok(2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn forward<M, K>(&self, message: M, reply: ReplyTo<A::Reply>)
     where
         A: Accepts<M, K>,
@@ -261,6 +535,28 @@ impl<A: Actor> Addr<A> {
     }
 
     /// The address for messages of one type, whatever the actor.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::Recipient;
+    ///
+    /// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// let numbers: Recipient<u32> = echo.recipient();
+    /// numbers.tell(1)?;
+    /// assert_eq!(numbers.pid(), echo.pid());
+    /// # echo.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn recipient<M, K>(&self) -> Recipient<M>
     where

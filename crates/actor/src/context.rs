@@ -80,12 +80,67 @@ impl<A: Actor> Context<A> {
 
     /// Ends the actor when this handler returns: the answer is given first, then `terminate` is called.
     /// The first reason counts.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, Reason, start};
+    ///
+    /// struct Me;
+    ///
+    /// impl Actor for Me {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Me)
+    ///     }
+    /// }
+    ///
+    /// impl Handler<u32> for Me {
+    ///     type Reply = u32;
+    ///     fn handle(&mut self, n: u32, ctx: &mut Context<Self>) -> u32 {
+    ///         ctx.stop(Reason::Normal);
+    ///         n
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let me = start::<Me>(rt.handle(), (), Options::new())?;
+    /// let end = me.pid().watch();
+    /// // The answer comes first.
+    /// assert_eq!(me.ask(7), Ok(7));
+    /// assert_eq!(end.wait_down(), Reason::Normal);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(&mut self, reason: Reason) {
         self.own().stop(reason);
     }
 
     /// Whether exit signals come to [`on_exit`](Actor::on_exit) instead of ending the actor. Returns what
     /// was before.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, Exit, InitError, Options, Reason, start};
+    ///
+    /// struct Me(weftwork_csp::Sender<Reason>);
+    ///
+    /// impl Actor for Me {
+    ///     type Args = weftwork_csp::Sender<Reason>;
+    ///     fn init(tell: Self::Args, ctx: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         ctx.trap_exit(true);
+    ///         Ok(Me(tell))
+    ///     }
+    ///     fn on_exit(&mut self, exit: Exit, _: &mut Context<Self>) {
+    ///         self.0.send(exit.reason).unwrap();
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (tell, told) = weftwork_csp::unbounded();
+    /// let me = start::<Me>(rt.handle(), tell, Options::new())?;
+    /// me.pid().exit(Reason::other("go away"));
+    /// assert_eq!(told.recv()?, Reason::other("go away"));
+    /// assert!(me.is_alive());
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn trap_exit(&mut self, traps: bool) -> bool {
         std::mem::replace(&mut self.own().traps_exit, traps)
     }
@@ -94,6 +149,39 @@ impl<A: Actor> Context<A> {
     /// A link to itself does nothing.
     ///
     /// If the other has ended, an actor that traps exits hears of an exit with [`Reason::NoProc`].
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, LinkError, Options, Pid, Reason, start};
+    ///
+    /// struct Me;
+    ///
+    /// impl Actor for Me {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Me)
+    ///     }
+    /// }
+    ///
+    /// impl Handler<Pid> for Me {
+    ///     type Reply = Result<(), LinkError>;
+    ///     fn handle(&mut self, other: Pid, ctx: &mut Context<Self>) -> Result<(), LinkError> {
+    ///         ctx.link(&other)
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let [a, b] = [(); 2].map(|()| start::<Me>(rt.handle(), (), Options::new()).unwrap());
+    /// a.ask(b.pid()).unwrap().unwrap();
+    /// let end = a.pid().watch();
+    /// b.stop(Reason::other("broken"));
+    /// assert_eq!(end.wait_down(), Reason::other("broken"));
+    ///
+    /// // A link to the dead.
+    /// let c = start::<Me>(rt.handle(), (), Options::new())?;
+    /// assert!(c.ask(b.pid()).unwrap().is_err());
+    /// # c.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The other has ended, and this actor does not trap exits.
@@ -137,6 +225,38 @@ impl<A: Actor> Context<A> {
 
     /// Takes the link away, at both ends. Afterwards no exit of it arrives, not even one that was on its
     /// way or in the mailbox.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, InitError, Options, Reason, start};
+    ///
+    /// struct Child;
+    ///
+    /// impl Actor for Child {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Child)
+    ///     }
+    /// }
+    ///
+    /// struct Parent;
+    ///
+    /// impl Actor for Parent {
+    ///     type Args = ();
+    ///     fn init(_: (), ctx: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         let child = ctx.spawn_link::<Child>((), Options::new()).map_err(InitError::failed)?;
+    ///         ctx.unlink(&child.pid());
+    ///         // It ends alone.
+    ///         child.stop(Reason::other("broken"));
+    ///         assert!(ctx.links().is_empty());
+    ///         Ok(Parent)
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let parent = start::<Parent>(rt.handle(), (), Options::new())?;
+    /// # parent.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unlink(&mut self, pid: &Pid) {
         let Some(peer) = pid.cell() else { return };
         let id = number::next();
@@ -157,6 +277,45 @@ impl<A: Actor> Context<A> {
     /// Asks to be told, once, when an actor has ended: see [`on_down`](Actor::on_down). Monitors stack.
     ///
     /// If it has ended already, the answer comes at once, with [`Reason::NoProc`].
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Addr, Context, Down, Handler, InitError, Options, Reason, start};
+    ///
+    /// struct Me {
+    ///     told: weftwork_csp::Sender<Down>,
+    /// }
+    ///
+    /// impl Actor for Me {
+    ///     type Args = weftwork_csp::Sender<Down>;
+    ///     fn init(told: Self::Args, _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Me { told })
+    ///     }
+    ///     fn on_down(&mut self, down: Down, _: &mut Context<Self>) {
+    ///         self.told.send(down).unwrap();
+    ///     }
+    /// }
+    ///
+    /// impl Handler<Addr<Me>> for Me {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, other: Addr<Me>, ctx: &mut Context<Self>) {
+    ///         ctx.monitor(&other.pid());
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (sender, told) = weftwork_csp::unbounded();
+    /// let [a, b] = [(); 2].map(|()| start::<Me>(rt.handle(), sender.clone(), Options::new()).unwrap());
+    /// a.ask(b.clone()).unwrap();
+    /// b.stop(Reason::Shutdown);
+    /// let down = told.recv()?;
+    /// assert_eq!((down.pid, down.reason), (b.pid(), Reason::Shutdown));
+    ///
+    /// // Of one that has ended.
+    /// a.ask(b).unwrap();
+    /// assert_eq!(told.recv()?.reason, Reason::NoProc);
+    /// # a.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn monitor(&mut self, pid: &Pid) -> MonitorRef {
         let reference = new_monitor_ref();
         let number = reference.0.get();
@@ -221,6 +380,37 @@ impl<A: Actor> Context<A> {
 
     /// Sends the actor a message from itself, behind those that have arrived. It gets in however full the
     /// mailbox is: an actor cannot wait for itself.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    ///
+    /// struct Me;
+    ///
+    /// impl Actor for Me {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Me)
+    ///     }
+    /// }
+    ///
+    /// /// Counts down, and lets others have a turn in between.
+    /// impl Handler<u32> for Me {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, n: u32, ctx: &mut Context<Self>) {
+    ///         match n.checked_sub(1) {
+    ///             Some(less) => ctx.send_self(less),
+    ///             None => ctx.stop(weftwork_actor::Reason::Normal),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let me = start::<Me>(rt.handle(), (), Options::new())?;
+    /// let end = me.pid().watch();
+    /// me.tell(100)?;
+    /// assert_eq!(end.wait_down(), weftwork_actor::Reason::Normal);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send_self<M, K>(&self, message: M)
     where
         A: Accepts<M, K>,
@@ -235,6 +425,36 @@ impl<A: Actor> Context<A> {
 
     /// Handles `message` right after this handler, or after `init`, before anything queued (OTP's
     /// `continue`). Several are handled in order.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    ///
+    /// struct Me(Vec<u32>);
+    ///
+    /// impl Actor for Me {
+    ///     type Args = ();
+    ///     fn init(_: (), ctx: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         ctx.send_self(3);
+    ///         ctx.continue_with(1);
+    ///         ctx.continue_with(2);
+    ///         Ok(Me(Vec::new()))
+    ///     }
+    /// }
+    ///
+    /// impl Handler<u32> for Me {
+    ///     type Reply = Vec<u32>;
+    ///     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> Vec<u32> {
+    ///         self.0.push(n);
+    ///         self.0.clone()
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let me = start::<Me>(rt.handle(), (), Options::new())?;
+    /// assert_eq!(me.ask(4).unwrap(), [1, 2, 3, 4]);
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn continue_with<M, K>(&mut self, message: M)
     where
         A: Accepts<M, K>,
@@ -274,6 +494,44 @@ impl<A: Actor> Context<A> {
     /// As [`spawn`](Self::spawn), with a link, which is there before `init` runs. This actor becomes the
     /// parent of the new one: see [`on_exit`](Actor::on_exit).
     ///
+    /// ```
+    /// use weftwork_actor::{Actor, Addr, Context, Handler, InitError, Options, Reason, start};
+    ///
+    /// struct Helper;
+    ///
+    /// impl Actor for Helper {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Helper)
+    ///     }
+    /// }
+    ///
+    /// struct Me;
+    ///
+    /// impl Actor for Me {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Me)
+    ///     }
+    /// }
+    ///
+    /// impl Handler<()> for Me {
+    ///     type Reply = Addr<Helper>;
+    ///     fn handle(&mut self, _: (), ctx: &mut Context<Self>) -> Addr<Helper> {
+    ///         ctx.spawn_link::<Helper>((), Options::new()).unwrap()
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let me = start::<Me>(rt.handle(), (), Options::new())?;
+    /// let helper = me.ask(()).unwrap();
+    /// let end = helper.pid().watch();
+    /// me.stop(Reason::other("broken"));
+    /// // It goes along.
+    /// assert_eq!(end.wait_down(), Reason::other("broken"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// There is no actor, and no exit of it arrives.
     #[track_caller]
@@ -286,6 +544,47 @@ impl<A: Actor> Context<A> {
     }
 
     /// As [`spawn`](Self::spawn), with a monitor.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Addr, Context, Down, Handler, InitError, Options, Reason, start};
+    ///
+    /// struct Helper;
+    ///
+    /// impl Actor for Helper {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Helper)
+    ///     }
+    /// }
+    ///
+    /// struct Me(weftwork_csp::Sender<Reason>);
+    ///
+    /// impl Actor for Me {
+    ///     type Args = weftwork_csp::Sender<Reason>;
+    ///     fn init(told: Self::Args, _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Me(told))
+    ///     }
+    ///     fn on_down(&mut self, down: Down, _: &mut Context<Self>) {
+    ///         self.0.send(down.reason).unwrap();
+    ///     }
+    /// }
+    ///
+    /// impl Handler<()> for Me {
+    ///     type Reply = Addr<Helper>;
+    ///     fn handle(&mut self, _: (), ctx: &mut Context<Self>) -> Addr<Helper> {
+    ///         ctx.spawn_monitor::<Helper>((), Options::new()).unwrap().0
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (sender, told) = weftwork_csp::unbounded();
+    /// let me = start::<Me>(rt.handle(), sender, Options::new())?;
+    /// me.ask(()).unwrap().kill();
+    /// assert_eq!(told.recv()?, Reason::Killed);
+    /// assert!(me.is_alive());
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// There is no actor, and nothing of it arrives.

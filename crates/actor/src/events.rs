@@ -186,6 +186,38 @@ impl<E: Send + 'static> Clone for Subscriber<E> {
 }
 
 /// What [`EventBus::subscribe`] has made. Dropping it changes nothing.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+/// # struct Echo;
+/// # impl Actor for Echo {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+/// # }
+/// # impl Handler<u32> for Echo {
+/// #     type Reply = u32;
+/// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use std::time::Duration;
+/// use weftwork_actor::events::EventBus;
+/// use weftwork_actor::{Mailbox, introspect};
+///
+/// let options = Options::new().mailbox(Mailbox::bounded(1));
+/// let echo = start::<Echo>(rt.handle(), (), options)?;
+/// let bus = EventBus::new();
+/// let subscription = bus.subscribe::<u32>(&echo.recipient());
+/// introspect::suspend(&echo.pid(), Duration::from_secs(1))?;
+/// assert_eq!(bus.publish(1_u32), 1);
+/// // The mailbox is full.
+/// assert_eq!(bus.publish(2_u32), 0);
+/// assert_eq!(subscription.missed(), 1);
+///
+/// subscription.cancel();
+/// assert_eq!(bus.subscribers::<u32>(), 0);
+/// # echo.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Subscription {
     pid: Pid,

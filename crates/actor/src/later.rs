@@ -16,6 +16,37 @@ use weftwork_core::wait::deadline_after;
 impl<A: Actor> Context<A> {
     /// Sends the actor a message when `delay` is over, never earlier, behind those that have arrived by
     /// then. The timer ends with the actor: it never reaches another incarnation.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    ///
+    /// struct Me(weftwork_csp::Sender<&'static str>);
+    ///
+    /// impl Actor for Me {
+    ///     type Args = weftwork_csp::Sender<&'static str>;
+    ///     fn init(told: Self::Args, ctx: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         ctx.send_after(Duration::from_millis(20), "second");
+    ///         ctx.send_after(Duration::from_millis(1), "first");
+    ///         Ok(Me(told))
+    ///     }
+    /// }
+    ///
+    /// impl Handler<&'static str> for Me {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, text: &'static str, _: &mut Context<Self>) {
+    ///         self.0.send(text).unwrap();
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (sender, told) = weftwork_csp::unbounded();
+    /// let me = start::<Me>(rt.handle(), sender, Options::new())?;
+    /// assert_eq!(told.recv()?, "first");
+    /// assert_eq!(told.recv()?, "second");
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send_after<M, K>(&mut self, delay: Duration, message: M) -> TimerRef
     where
         A: Accepts<M, K>,
@@ -28,6 +59,38 @@ impl<A: Actor> Context<A> {
     /// As [`send_after`](Self::send_after), named by `key`: it takes the place of a timer that the actor
     /// has under an equal key. Keys of different types differ; of one type, those do whose `Debug` text
     /// differs.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    ///
+    /// struct Me(weftwork_csp::Sender<&'static str>);
+    ///
+    /// impl Actor for Me {
+    ///     type Args = weftwork_csp::Sender<&'static str>;
+    ///     fn init(told: Self::Args, ctx: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         ctx.send_after_keyed("alarm", Duration::from_millis(1), "early");
+    ///         // Takes the place of that.
+    ///         ctx.send_after_keyed("alarm", Duration::from_millis(2), "late");
+    ///         Ok(Me(told))
+    ///     }
+    /// }
+    ///
+    /// impl Handler<&'static str> for Me {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, text: &'static str, _: &mut Context<Self>) {
+    ///         self.0.send(text).unwrap();
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (sender, told) = weftwork_csp::unbounded();
+    /// let me = start::<Me>(rt.handle(), sender, Options::new())?;
+    /// assert_eq!(told.recv()?, "late");
+    /// assert!(told.is_empty());
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn send_after_keyed<M, K, N>(&mut self, key: N, delay: Duration, message: M) -> TimerRef
     where
         A: Accepts<M, K>,
@@ -41,6 +104,37 @@ impl<A: Actor> Context<A> {
     /// Sends the actor a message every `period`, first when the first is over. A tick that the actor was too
     /// busy to take in time is left out.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    ///
+    /// struct Me(weftwork_csp::Sender<&'static str>);
+    ///
+    /// impl Actor for Me {
+    ///     type Args = weftwork_csp::Sender<&'static str>;
+    ///     fn init(told: Self::Args, ctx: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         ctx.send_every(Duration::from_millis(1), "tick");
+    ///         Ok(Me(told))
+    ///     }
+    /// }
+    ///
+    /// impl Handler<&'static str> for Me {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, text: &'static str, _: &mut Context<Self>) {
+    ///         self.0.send(text).unwrap();
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (sender, told) = weftwork_csp::unbounded();
+    /// let me = start::<Me>(rt.handle(), sender, Options::new())?;
+    /// for _ in 0..3 {
+    ///     assert_eq!(told.recv()?, "tick");
+    /// }
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     /// The period is zero.
     pub fn send_every<M, K>(&mut self, period: Duration, message: M) -> TimerRef
@@ -53,6 +147,37 @@ impl<A: Actor> Context<A> {
     }
 
     /// As [`send_every`](Self::send_every), named as in [`send_after_keyed`](Self::send_after_keyed).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    ///
+    /// struct Me(weftwork_csp::Sender<&'static str>);
+    ///
+    /// impl Actor for Me {
+    ///     type Args = weftwork_csp::Sender<&'static str>;
+    ///     fn init(told: Self::Args, ctx: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         ctx.send_every_keyed("clock", Duration::from_millis(1), "tick");
+    ///         assert!(ctx.cancel_keyed(&"clock"));
+    ///         ctx.send_every_keyed("clock", Duration::from_millis(1), "tock");
+    ///         Ok(Me(told))
+    ///     }
+    /// }
+    ///
+    /// impl Handler<&'static str> for Me {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, text: &'static str, _: &mut Context<Self>) {
+    ///         self.0.send(text).unwrap();
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (sender, told) = weftwork_csp::unbounded();
+    /// let me = start::<Me>(rt.handle(), sender, Options::new())?;
+    /// assert_eq!(told.recv()?, "tock");
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Panics
     /// The period is zero.
@@ -103,6 +228,39 @@ impl<A: Actor> Context<A> {
 
     /// Ends a timer; a message of it that lies in the mailbox is not handled any more. False: it had ended,
     /// or its message has been handled.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    ///
+    /// struct Me(weftwork_csp::Sender<&'static str>);
+    ///
+    /// impl Actor for Me {
+    ///     type Args = weftwork_csp::Sender<&'static str>;
+    ///     fn init(told: Self::Args, ctx: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         let timer = ctx.send_after(Duration::ZERO, "never");
+    ///         // It is due, but not handled.
+    ///         assert!(ctx.cancel(timer));
+    ///         assert!(!ctx.cancel(timer));
+    ///         ctx.send_self("only this");
+    ///         Ok(Me(told))
+    ///     }
+    /// }
+    ///
+    /// impl Handler<&'static str> for Me {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, text: &'static str, _: &mut Context<Self>) {
+    ///         self.0.send(text).unwrap();
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (sender, told) = weftwork_csp::unbounded();
+    /// let me = start::<Me>(rt.handle(), sender, Options::new())?;
+    /// assert_eq!(told.recv()?, "only this");
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel(&mut self, timer: TimerRef) -> bool {
         self.own().more().timers.cancel(timer.0)
     }
@@ -117,6 +275,55 @@ impl<A: Actor> Context<A> {
     }
 
     /// Puts a message aside until [`unstash_all`](Self::unstash_all). It does not count against the mailbox.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    ///
+    /// /// Takes no numbers before it is opened.
+    /// #[derive(Default)]
+    /// struct Me {
+    ///     is_open: bool,
+    ///     taken: Vec<u32>,
+    /// }
+    ///
+    /// struct Open;
+    ///
+    /// impl Actor for Me {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Me::default())
+    ///     }
+    /// }
+    ///
+    /// impl Handler<u32> for Me {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, n: u32, ctx: &mut Context<Self>) {
+    ///         if self.is_open {
+    ///             self.taken.push(n);
+    ///         } else {
+    ///             ctx.stash(n);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// impl Handler<Open> for Me {
+    ///     type Reply = usize;
+    ///     fn handle(&mut self, _: Open, ctx: &mut Context<Self>) -> usize {
+    ///         self.is_open = true;
+    ///         ctx.unstash_all();
+    ///         self.taken.len()
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let me = start::<Me>(rt.handle(), (), Options::new())?;
+    /// me.tell(1)?;
+    /// me.tell(2)?;
+    /// assert_eq!(me.ask(Open).unwrap(), 0);
+    /// assert_eq!(me.ask(Open).unwrap(), 2);
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stash<M, K>(&mut self, message: M)
     where
         A: Accepts<M, K>,

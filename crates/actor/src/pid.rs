@@ -14,6 +14,32 @@ use std::hash::{Hash, Hasher};
 /// stopped, not when it is forgotten.
 ///
 /// Displayed as a number in angle brackets, `<0.42>`. Code that runs outside of any actor is `<0.0>`.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+/// # struct Quiet;
+/// # impl Actor for Quiet {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Quiet) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::{Pid, Reason};
+///
+/// let quiet = start::<Quiet>(rt.handle(), (), Options::new().name("quiet"))?;
+/// let pid = quiet.pid();
+/// assert_eq!(pid.name(), Some("quiet"));
+/// assert_eq!(pid.downcast::<Quiet>(), Some(quiet));
+///
+/// let end = pid.watch();
+/// pid.exit(Reason::other("no more use"));
+/// assert_eq!(end.wait_down(), Reason::other("no more use"));
+/// assert!(!pid.is_alive());
+/// assert_eq!(pid.exit_reason(), Some(Reason::other("no more use")));
+///
+/// // This code is no actor.
+/// assert_eq!(Pid::current(), Pid::outside());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Pid(Option<CellRef>);
 
@@ -99,6 +125,25 @@ impl Pid {
     /// the wait, it unwinds from there.
     ///
     /// The sender is the actor whose handler calls this, or [`outside`](Self::outside).
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+    /// # struct Quiet;
+    /// # impl Actor for Quiet {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Quiet) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::Reason;
+    ///
+    /// let pid = start::<Quiet>(rt.handle(), (), Options::new())?.pid();
+    /// let end = pid.watch();
+    /// // Ignored: it comes from another.
+    /// pid.exit(Reason::Normal);
+    /// pid.exit(Reason::Shutdown);
+    /// assert_eq!(end.wait_down(), Reason::Shutdown);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn exit(&self, reason: Reason) {
         self.exit_from(Pid::current(), reason);
     }
@@ -119,12 +164,52 @@ impl Pid {
     }
 
     /// Sends the exit signal that cannot be trapped.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+    /// # struct Quiet;
+    /// # impl Actor for Quiet {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Quiet) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::Reason;
+    ///
+    /// let pid = start::<Quiet>(rt.handle(), (), Options::new())?.pid();
+    /// let end = pid.watch();
+    /// pid.kill();
+    /// assert_eq!(end.wait_down(), Reason::Killed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn kill(&self) {
         self.exit(Reason::Kill);
     }
 
     /// Asks the actor to stop with `reason`, as OTP's `sys:terminate`: behind the messages that the caller
     /// has sent before, and with [`terminate`](crate::Actor::terminate). Does not wait.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::Reason;
+    ///
+    /// let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// let end = echo.pid().watch();
+    /// echo.tell(1)?;
+    /// // The message is handled before.
+    /// echo.pid().stop(Reason::Normal);
+    /// assert_eq!(end.wait_down(), Reason::Normal);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stop(&self, reason: Reason) {
         if let Some(cell) = &self.0 {
             cell.send(Signal::Stop { reason });

@@ -17,6 +17,31 @@ use weftwork_core::wait::deadline_after;
 
 /// Where messages of type `M` can be sent, whatever actor takes them. Made by
 /// [`Addr::recipient`](crate::Addr::recipient).
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+/// # struct Echo;
+/// # impl Actor for Echo {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+/// # }
+/// # impl Handler<u32> for Echo {
+/// #     type Reply = u32;
+/// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::Recipient;
+///
+/// /// Tells whoever takes numbers.
+/// fn count_to(n: u32, to: &Recipient<u32>) -> Result<(), weftwork_actor::SendError<u32>> {
+///     (1..=n).try_for_each(|n| to.tell(n))
+/// }
+///
+/// let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+/// count_to(3, &echo.recipient())?;
+/// # echo.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Recipient<M: 'static> {
     cell: CellRef,
     table: &'static Table<M>,

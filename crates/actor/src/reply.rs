@@ -13,6 +13,43 @@ use weftwork_core::sync::Mutex;
 /// Got by a [`DeferredHandler`](crate::DeferredHandler). It may be kept, sent, or given to another actor.
 /// Dropping it tells the asker that there will be no answer. When the actor that was asked ends, its asker
 /// is told, wherever the `ReplyTo` is by then.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Addr, AskError, Context, DeferredHandler, Handler, InitError, Options, ReplyTo, start};
+/// # struct Echo;
+/// # impl Actor for Echo {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+/// # }
+/// # impl Handler<u32> for Echo {
+/// #     type Reply = u32;
+/// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+/// # }
+/// # struct Front(Addr<Echo>);
+/// # impl Actor for Front {
+/// #     type Args = Addr<Echo>;
+/// #     fn init(echo: Addr<Echo>, _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Front(echo)) }
+/// # }
+/// /// Passes on what is even, and gives the rest up.
+/// impl DeferredHandler<u32> for Front {
+///     type Reply = u32;
+///     fn handle(&mut self, n: u32, reply: ReplyTo<u32>, ctx: &mut Context<Self>) {
+///         match n {
+///             0 => reply.send(0),
+///             n if n % 2 == 0 => ctx.forward(&self.0, n, reply),
+///             _ => drop(reply),
+///         }
+///     }
+/// }
+///
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// # let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+/// let front = start::<Front>(rt.handle(), echo, Options::new())?;
+/// assert_eq!(front.ask(0), Ok(0));
+/// assert_eq!(front.ask(2), Ok(2));
+/// assert_eq!(front.ask(1), Err(AskError::NoReply));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ReplyTo<R>(Option<Arc<Shared<R>>>);
 
 struct Shared<R> {

@@ -209,6 +209,22 @@ fn run_phase(executor: &impl Executor, phase: Phase) -> PhaseReport {
 }
 
 /// How a shutdown went. Displayed as a line for each phase.
+///
+/// ```
+/// use std::time::Duration;
+/// use weftwork_actor::shutdown::Shutdown;
+///
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// let shutdown = Shutdown::new([("drain", Duration::from_millis(1)), ("stop", Duration::from_secs(5))]);
+/// let (_open, gate) = weftwork_csp::bounded::<()>(1);
+/// shutdown.add("drain", "queue", move || assert!(gate.recv().is_err()))?;
+/// shutdown.add("stop", "disk", || panic!("is full"))?;
+/// let report = shutdown.run(rt.handle()).expect("it runs once");
+/// assert!(!report.is_clean());
+/// assert_eq!(*report.phases()[0].late[0], *"queue");
+/// assert_eq!(*report.phases()[1].failed[0].0, *"disk");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
     phases: Vec<PhaseReport>,

@@ -68,6 +68,27 @@ impl Made {
 /// The wait parks the calling green thread or OS thread. On a worker of the executor the new actor runs its
 /// `init` at once, on the caller's stack, unless the options set a time limit.
 ///
+/// ```
+/// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+/// # struct Server;
+/// # impl Actor for Server {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Server) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use std::time::Duration;
+/// use weftwork_actor::Mailbox;
+///
+/// let options = Options::new()
+///     .name("server")
+///     .mailbox(Mailbox::bounded(100))
+///     .timeout(Duration::from_secs(60));
+/// let server = start::<Server>(rt.handle(), (), options)?;
+/// assert!(server.is_alive());
+/// # server.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// There is no actor: its `init` failed, panicked, chose not to make one or took too long, or the executor
 /// takes no more tasks.
@@ -85,6 +106,23 @@ pub fn start<A: Actor>(
 /// As [`start`], for the caller that awaits.
 ///
 /// Dropping the future lets the actor start nevertheless.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, InitError, Options, start_async};
+/// # struct Server;
+/// # impl Actor for Server {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Server) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// weftwork_core::block_on(async {
+///     let server = start_async::<Server>(rt.handle(), (), Options::new()).await?;
+///     assert!(server.is_alive());
+///     # server.kill();
+///     Ok::<(), weftwork_actor::StartError>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As [`start`]; the time limit of the options counts.

@@ -121,6 +121,15 @@ where
 
 /// Starts a closure as a task that is linked to nobody. Waits until it has begun.
 ///
+/// ```
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::task;
+///
+/// let task = task::spawn(rt.handle(), || 6 * 7)?;
+/// assert_eq!(task.wait(), Ok(42));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// The executor takes no more tasks.
 #[track_caller]
@@ -134,6 +143,15 @@ pub fn spawn<T: Send + 'static>(
 }
 
 /// As [`spawn`], for a future.
+///
+/// ```
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::task;
+///
+/// let task = task::spawn_async(rt.handle(), async { 6 * 7 })?;
+/// assert_eq!(weftwork_core::block_on(task), Ok(42));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As `spawn`.
@@ -208,6 +226,34 @@ impl<A: Actor> Context<A> {
     /// As [`task`](Self::task), without a link: a failure is told by [`Task::wait`] alone, and the task
     /// goes on when this actor ends.
     ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    ///
+    /// struct Careful;
+    ///
+    /// impl Actor for Careful {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Careful)
+    ///     }
+    /// }
+    ///
+    /// impl Handler<&'static str> for Careful {
+    ///     type Reply = Option<u32>;
+    ///     fn handle(&mut self, text: &'static str, ctx: &mut Context<Self>) -> Option<u32> {
+    ///         let task = ctx.task_nolink(move || text.parse::<u32>().unwrap()).unwrap();
+    ///         task.wait().ok()
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let careful = start::<Careful>(rt.handle(), (), Options::new())?;
+    /// assert_eq!(careful.ask("7").unwrap(), Some(7));
+    /// assert_eq!(careful.ask("seven").unwrap(), None);
+    /// # careful.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// As `task`.
     #[track_caller]
@@ -263,6 +309,19 @@ impl<T: Send + 'static> Task<T> {
 
     /// Waits for the result, for so long at most; `None` if the time was over first. Then it may be called
     /// again. (Elixir's `yield`.)
+    ///
+    /// ```
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::Duration;
+    /// use weftwork_actor::task;
+    ///
+    /// let (open, gate) = weftwork_csp::bounded(1);
+    /// let mut task = task::spawn(rt.handle(), move || gate.recv().unwrap())?;
+    /// assert_eq!(task.wait_timeout(Duration::from_millis(1)), None);
+    /// open.send(7)?;
+    /// assert_eq!(task.wait_timeout(Duration::from_secs(60)), Some(Ok(7)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, Reason>> {
         self.wait_deadline(deadline_after(timeout))
@@ -307,6 +366,18 @@ impl<T: Send + 'static> Task<T> {
     ///
     /// A closure that waits under a scheduler, and a future where it awaits, end at once when they are
     /// asked to; one that computes goes on to its end, and this waits for it.
+    ///
+    /// ```
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::Duration;
+    /// use weftwork_actor::task;
+    ///
+    /// let (_open, gate) = weftwork_csp::bounded::<()>(1);
+    /// let waits = task::spawn_async(rt.handle(), async move { gate.recv_async().await.is_ok() })?;
+    /// // It ended as it was told.
+    /// assert_eq!(waits.shutdown(Duration::from_secs(60)), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn shutdown(mut self, timeout: Duration) -> Option<Result<T, Reason>> {
         if timeout.is_zero() {

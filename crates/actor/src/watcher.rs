@@ -14,6 +14,27 @@ use weftwork_core::wait::{TimedOut, deadline_after};
 /// A monitor in the hand of a thread, a green thread or a future. Made by [`Pid::watch`].
 ///
 /// It is a future, too: ready with the reason when the actor has ended. Dropping it calls the monitor off.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+/// # struct Quiet;
+/// # impl Actor for Quiet {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Quiet) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::Reason;
+///
+/// let quiet = start::<Quiet>(rt.handle(), (), Options::new())?;
+/// let (waits, awaits) = (quiet.pid().watch(), quiet.pid().watch());
+/// quiet.stop(Reason::Shutdown);
+/// assert_eq!(waits.wait_down(), Reason::Shutdown);
+/// assert_eq!(weftwork_core::block_on(awaits), Reason::Shutdown);
+///
+/// // It has ended already.
+/// assert_eq!(quiet.pid().watch().wait_down(), Reason::NoProc);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Watcher {
     pid: Pid,
     reference: u64,

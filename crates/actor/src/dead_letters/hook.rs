@@ -69,6 +69,30 @@ impl<A: Actor> Addr<A> {
     ///
     /// Then `undelivered` runs in the task of the actor that did not handle it, or of a sender that made
     /// room; it should do little, such as telling somebody. A panic in it is lost.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::Duration;
+    /// use weftwork_actor::introspect;
+    ///
+    /// let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+    /// introspect::suspend(&echo.pid(), Duration::from_secs(1))?;
+    /// let (back, returned) = weftwork_csp::unbounded();
+    /// echo.tell_or_return(7, move |n| back.send(n).unwrap());
+    /// echo.kill();
+    /// assert_eq!(returned.recv(), Ok(7));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn tell_or_return<M, K>(&self, message: M, undelivered: impl FnOnce(M) + Send + 'static)
     where

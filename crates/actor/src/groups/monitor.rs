@@ -67,6 +67,29 @@ pub(crate) struct Follower {
 /// The events of a group, or of all groups of a scope: made by [`Scope::monitor`](super::Scope::monitor).
 ///
 /// Events wait here without bound. Dropping it ends the monitoring.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+/// # struct Guest;
+/// # impl Actor for Guest {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Guest) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::groups::{Change, Scope};
+///
+/// let scope = Scope::new();
+/// let (monitor, members) = scope.monitor("lobby");
+/// assert!(members.is_empty() && monitor.try_recv().is_err());
+///
+/// let guest = start::<Guest>(rt.handle(), (), Options::new())?.pid();
+/// scope.join("lobby", &guest)?;
+/// scope.leave("lobby", &guest)?;
+/// assert_eq!(monitor.recv()?.change, Change::Join);
+/// assert_eq!(weftwork_core::block_on(monitor.recv_async())?.change, Change::Leave);
+/// # guest.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct GroupMonitor {
     pub(crate) events: Receiver<Event>,
     pub(crate) table: Weak<Table>,

@@ -152,6 +152,30 @@ impl Scope {
 
     /// Puts an actor into a group, until it leaves or ends. An actor may be in there several times.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+    /// # struct Guest;
+    /// # impl Actor for Guest {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Guest) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::groups::Scope;
+    ///
+    /// let scope = Scope::new();
+    /// let guest = start::<Guest>(rt.handle(), (), Options::new())?.pid();
+    /// scope.join("lobby", &guest)?;
+    /// scope.join("bar", &guest)?;
+    ///
+    /// // It leaves all groups when it ends, and joins none any more.
+    /// let end = guest.watch();
+    /// guest.kill();
+    /// end.wait_down();
+    /// assert!(scope.groups().is_empty());
+    /// assert!(scope.join("lobby", &guest).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The actor has ended. Nobody is told anything.
     pub fn join(&self, group: impl Into<Arc<str>>, pid: &Pid) -> Result<(), JoinError> {
@@ -267,6 +291,27 @@ impl Scope {
     }
 
     /// Lists all groups and their members, and follows what happens to any group from there on.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+    /// # struct Guest;
+    /// # impl Actor for Guest {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Guest) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::groups::{Event, Scope};
+    ///
+    /// let scope = Scope::new();
+    /// let guest = start::<Guest>(rt.handle(), (), Options::new())?.pid();
+    /// scope.join("lobby", &guest)?;
+    /// let (monitor, groups) = scope.monitor_all();
+    /// assert_eq!(groups["lobby"], [guest.clone()]);
+    /// scope.join("bar", &guest)?;
+    /// assert_eq!(monitor.recv()?, Event::joined("bar", &guest));
+    /// # guest.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn monitor_all(&self) -> (GroupMonitor, HashMap<Arc<str>, Vec<Pid>>) {
         let (monitor, sink) = self.monitor_of();

@@ -102,6 +102,32 @@ pub(crate) fn answer<R>(
 /// Asks an actor about itself, and waits for so long at most. The calling green thread or OS thread parks.
 ///
 /// Of one that does not answer only what is seen from outside is told.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+/// # struct Echo;
+/// # impl Actor for Echo {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+/// # }
+/// # impl Handler<u32> for Echo {
+/// #     type Reply = u32;
+/// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use std::time::Duration;
+/// use weftwork_actor::introspect;
+///
+/// let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+/// echo.ask(1)?;
+/// let info = introspect::info(&echo.pid(), Duration::from_secs(1));
+/// assert!(info.is_alive);
+/// let inside = info.inside.expect("it answers");
+/// assert_eq!(inside.handled, 1);
+/// assert!(inside.links.is_empty() && !inside.traps_exit);
+/// # echo.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 #[track_caller]
 pub fn info(pid: &Pid, timeout: Duration) -> Info {

@@ -86,6 +86,24 @@ where
 ///
 /// `look` runs in the actor's task and before its messages, also while it is suspended.
 ///
+/// ```
+/// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+/// # struct Counter(u64);
+/// # impl Actor for Counter {
+/// #     type Args = u64;
+/// #     fn init(n: u64, _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Counter(n)) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use std::time::Duration;
+/// use weftwork_actor::introspect;
+///
+/// let counter = start::<Counter>(rt.handle(), 7, Options::new())?;
+/// let limit = Duration::from_secs(1);
+/// assert_eq!(introspect::get_state(&counter, limit, |counter| counter.0)?, 7);
+/// # counter.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// The actor has ended, or did not come to it in time, or `look` panicked; then the actor goes on.
 #[track_caller]
@@ -99,6 +117,25 @@ pub fn get_state<A: Actor, R: Send + 'static>(
 
 /// Changes the state of an actor, between two messages (OTP's `sys:replace_state`), for a repair while the
 /// program runs. As [`get_state`]; a `change` that panics leaves the state as far as it had come.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+/// # struct Counter(u64);
+/// # impl Actor for Counter {
+/// #     type Args = u64;
+/// #     fn init(n: u64, _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Counter(n)) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use std::time::Duration;
+/// use weftwork_actor::introspect;
+///
+/// let counter = start::<Counter>(rt.handle(), 7, Options::new())?;
+/// let limit = Duration::from_secs(1);
+/// introspect::replace_state(&counter, limit, |counter| counter.0 += 1)?;
+/// assert_eq!(introspect::get_state(&counter, limit, |counter| counter.0)?, 8);
+/// # counter.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// As `get_state`.
@@ -135,6 +172,31 @@ where
 ///
 /// It still hears exits, downs and stops, and answers questions of this module. An asynchronous handler goes
 /// on to its end.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+/// # struct Echo;
+/// # impl Actor for Echo {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+/// # }
+/// # impl Handler<u32> for Echo {
+/// #     type Reply = u32;
+/// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use std::time::Duration;
+/// use weftwork_actor::{AskError, introspect};
+///
+/// let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+/// let limit = Duration::from_secs(1);
+/// introspect::suspend(&echo.pid(), limit)?;
+/// assert_eq!(echo.ask_timeout(1, Duration::from_millis(1)), Err(AskError::Timeout));
+/// introspect::resume(&echo.pid(), limit)?;
+/// assert_eq!(echo.ask(2), Ok(2));
+/// # echo.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// It has ended, or its handler runs for too long; then it is suspended after that.

@@ -3,6 +3,15 @@
 use super::limit::Limit;
 
 /// The size of a mailbox.
+///
+/// ```
+/// use weftwork_actor::{Mailbox, OnFull, Options};
+///
+/// let patient = Options::new().mailbox(Mailbox::bounded(10_000));
+/// let latest = Options::new().mailbox(Mailbox::with(16, OnFull::DropOldest));
+/// let endless = Options::new().mailbox(Mailbox::Unbounded);
+/// # let _ = (patient, latest, endless);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mailbox {

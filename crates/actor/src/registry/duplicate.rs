@@ -89,6 +89,27 @@ impl DuplicateRegistry {
     }
 
     /// Takes `name` from an actor, as often as it has it. False: it did not have it.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+    /// # struct Quiet;
+    /// # impl Actor for Quiet {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Quiet) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::registry::DuplicateRegistry;
+    ///
+    /// let rooms = DuplicateRegistry::new();
+    /// let quiet = start::<Quiet>(rt.handle(), (), Options::new())?.pid();
+    /// rooms.register("lobby", &quiet)?;
+    /// rooms.register("lobby", &quiet)?;
+    /// assert_eq!(rooms.whereare("lobby").len(), 2);
+    /// assert!(rooms.unregister("lobby", &quiet));
+    /// assert!(rooms.names().is_empty());
+    /// # quiet.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unregister(&self, name: &str, pid: &Pid) -> bool {
         let taken = self.0.with(name, |part| {
             let Some(holders) = part.get_mut(name) else {

@@ -113,6 +113,26 @@ impl Registry {
     }
 
     /// Takes `name` from whoever has it, and tells who that was.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+    /// # struct Quiet;
+    /// # impl Actor for Quiet {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Quiet) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::registry::Registry;
+    ///
+    /// let names = Registry::new();
+    /// let quiet = start::<Quiet>(rt.handle(), (), Options::new().register(names.clone(), "quiet"))?;
+    /// assert_eq!(names.unregister("quiet"), Some(quiet.pid()));
+    /// assert_eq!(names.unregister("quiet"), None);
+    /// // It has lost its name, and nothing else.
+    /// assert!(quiet.is_alive());
+    /// # quiet.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn unregister(&self, name: &str) -> Option<Pid> {
         let mut was_alive = false;
         let held = take(&self.0, name, |held| {
@@ -125,6 +145,27 @@ impl Registry {
     }
 
     /// Finds who has `name`.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+    /// # struct Quiet;
+    /// # impl Actor for Quiet {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Quiet) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::registry::Registry;
+    ///
+    /// let names = Registry::new();
+    /// let quiet = start::<Quiet>(rt.handle(), (), Options::new().register(names.clone(), "quiet"))?;
+    /// assert_eq!(names.whereis("quiet"), Some(quiet.pid()));
+    ///
+    /// let end = quiet.pid().watch();
+    /// quiet.kill();
+    /// end.wait_down();
+    /// assert_eq!(names.whereis("quiet"), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn whereis(&self, name: &str) -> Option<Pid> {
         let pid = self
@@ -141,6 +182,23 @@ impl Registry {
 
     /// Lists the names and who has them, in no order. It is no snapshot: names that come and go meanwhile
     /// may be there or not.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, InitError, Options, start};
+    /// # struct Quiet;
+    /// # impl Actor for Quiet {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Quiet) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::registry::Registry;
+    ///
+    /// let names = Registry::new();
+    /// let quiet = start::<Quiet>(rt.handle(), (), Options::new().register(names.clone(), "quiet"))?;
+    /// assert_eq!(names.registered(), [("quiet".into(), quiet.pid())]);
+    /// # quiet.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn registered(&self) -> Vec<(Arc<str>, Pid)> {
         let mut all = Vec::new();

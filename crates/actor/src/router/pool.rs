@@ -27,6 +27,35 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// A number of actors of one kind, each replaced when it ends. It is a [`Router`] among them.
 ///
 /// Dropping it ends nothing: see [`stop`](Self::stop).
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, Handler, InitError, Options};
+/// # struct Echo;
+/// # impl Actor for Echo {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+/// # }
+/// # impl Handler<u32> for Echo {
+/// #     type Reply = u32;
+/// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::router::Pool;
+///
+/// let pool = Pool::<Echo>::start(rt.handle(), 2, (), Options::new())?;
+/// let first = pool.next()?;
+/// first.kill();
+/// // Another one comes in its place.
+/// while pool.members().contains(&first) {
+///     std::thread::yield_now();
+/// }
+/// assert_eq!(pool.members().len(), 2);
+///
+/// let end = pool.keeper().watch();
+/// pool.stop();
+/// assert!(end.wait_down().is_normal());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Pool<A: Actor> {
     router: Router<A>,
     keeper: Pid,

@@ -18,6 +18,34 @@ use weftwork_core::sync::atomic::{AtomicUsize, Ordering};
 ///
 /// What is chosen was alive a moment before. A message that comes back because it is not any more may be
 /// sent to another choice: see [`tell`](Self::tell).
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+/// # struct Echo;
+/// # impl Actor for Echo {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+/// # }
+/// # impl Handler<u32> for Echo {
+/// #     type Reply = u32;
+/// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::router::Router;
+///
+/// let [a, b] = [(); 2].map(|()| start::<Echo>(rt.handle(), (), Options::new()).unwrap());
+/// let router = Router::new([a.clone(), b.clone()]);
+/// assert_eq!(router.members().len(), 2);
+///
+/// // The dead are passed over.
+/// let end = a.pid().watch();
+/// a.kill();
+/// end.wait_down();
+/// assert_eq!(router.next()?, b);
+/// assert_eq!(router.next()?, b);
+/// # b.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Router<A>(Arc<Row<A>>);
 
 struct Row<A> {
@@ -72,6 +100,28 @@ impl<A: Actor> Router<A> {
     }
 
     /// Puts other members in the place of these.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::router::Router;
+    ///
+    /// let [a, b] = [(); 2].map(|()| start::<Echo>(rt.handle(), (), Options::new()).unwrap());
+    /// let router = Router::new([a.clone()]);
+    /// router.set([b.clone()]);
+    /// assert_eq!(router.next()?, b);
+    /// # a.kill(); b.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set(&self, members: impl IntoIterator<Item = Addr<A>>) {
         let members = members.into_iter().collect();
         let before = std::mem::replace(&mut *self.0.places.lock(), members);
@@ -85,6 +135,27 @@ impl<A: Actor> Router<A> {
     }
 
     /// Chooses the next one in turn.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::router::Router;
+    ///
+    /// let [a, b] = [(); 2].map(|()| start::<Echo>(rt.handle(), (), Options::new()).unwrap());
+    /// let router = Router::new([a.clone(), b.clone()]);
+    /// assert_eq!([router.next()?, router.next()?, router.next()?], [a.clone(), b.clone(), a.clone()]);
+    /// # a.kill(); b.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// None is alive.
@@ -102,6 +173,27 @@ impl<A: Actor> Router<A> {
     /// Chooses by a key: the same key gets the same place as long as there are as many places. While its
     /// member is dead, another one is chosen.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::router::Router;
+    ///
+    /// let [a, b] = [(); 2].map(|()| start::<Echo>(rt.handle(), (), Options::new()).unwrap());
+    /// let router = Router::new([a.clone(), b.clone()]);
+    /// assert_eq!(router.by_key("carol")?, router.by_key("carol")?);
+    /// # a.kill(); b.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// None is alive.
     pub fn by_key<K: Hash + ?Sized>(&self, key: &K) -> Result<Addr<A>, NoMember> {
@@ -116,6 +208,32 @@ impl<A: Actor> Router<A> {
 
     /// Chooses the one with the fewest messages in its mailbox, in turn among equals. It looks at all.
     ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::Duration;
+    /// use weftwork_actor::introspect;
+    /// use weftwork_actor::router::Router;
+    ///
+    /// let [a, b] = [(); 2].map(|()| start::<Echo>(rt.handle(), (), Options::new()).unwrap());
+    /// let router = Router::new([a.clone(), b.clone()]);
+    /// // It takes no messages for now.
+    /// introspect::suspend(&a.pid(), Duration::from_secs(1))?;
+    /// a.tell(1)?;
+    /// assert_eq!(router.least_loaded()?, b);
+    /// # a.kill(); b.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// None is alive.
     pub fn least_loaded(&self) -> Result<Addr<A>, NoMember> {
@@ -129,6 +247,36 @@ impl<A: Actor> Router<A> {
     /// Tells the next one in turn. If that one has ended when the message comes, or its mailbox is full and
     /// does not wait, the one after it gets the message, and so on once around. May wait for room, as
     /// [`Addr::tell`].
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use std::time::Duration;
+    /// use weftwork_actor::router::Router;
+    /// use weftwork_actor::{Mailbox, OnFull, introspect};
+    ///
+    /// let options = Options::new().mailbox(Mailbox::with(1, OnFull::Fail));
+    /// let [a, b] = [(); 2].map(|()| start::<Echo>(rt.handle(), (), options.clone()).unwrap());
+    /// for addr in [&a, &b] {
+    ///     introspect::suspend(&addr.pid(), Duration::from_secs(1))?;
+    /// }
+    /// let router = Router::new([a.clone(), b.clone()]);
+    /// a.tell(0)?;
+    /// // One is full: the other one takes it. Then both are.
+    /// router.tell(1)?;
+    /// assert_eq!(router.tell(2).unwrap_err().into_inner(), 2);
+    /// # a.kill(); b.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Nobody took the message. Here it is.
@@ -153,6 +301,27 @@ impl<A: Actor> Router<A> {
     }
 
     /// Tells all, without waiting, and returns how many took the message. It is cloned for each.
+    ///
+    /// ```
+    /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+    /// # struct Echo;
+    /// # impl Actor for Echo {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+    /// # }
+    /// # impl Handler<u32> for Echo {
+    /// #     type Reply = u32;
+    /// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::router::Router;
+    ///
+    /// let [a, b] = [(); 2].map(|()| start::<Echo>(rt.handle(), (), Options::new()).unwrap());
+    /// let router = Router::new([a.clone(), b.clone()]);
+    /// assert_eq!(router.broadcast(7), 2);
+    /// # a.kill(); b.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn broadcast<M, K>(&self, message: M) -> usize
     where
         A: Accepts<M, K>,

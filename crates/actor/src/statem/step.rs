@@ -16,6 +16,63 @@ pub(crate) enum Order<E> {
 
 /// A machine's view of itself when it [enters](StateMachine::enter) a state: its time-outs, and its
 /// [context](Self::context).
+///
+/// ```
+/// use std::time::Duration;
+/// use weftwork_actor::statem::{Call, Cast, Entry, Event, Machine, Next, StateMachine, Step};
+/// use weftwork_actor::{InitError, Options, start};
+///
+/// struct Me;
+///
+/// #[derive(Debug, Clone, Copy, PartialEq)]
+/// enum State {
+///     Idle,
+///     Busy,
+/// }
+///
+/// enum Input {
+///     Work,
+///     Done,
+///     WhenIdle,
+/// }
+///
+/// impl StateMachine for Me {
+///     type Args = ();
+///     type State = State;
+///     type Event = Input;
+///     type Reply = State;
+///
+///     fn init(_: (), _: &mut Step<'_, Self>) -> Result<(Self, State), InitError> {
+///         Ok((Me, State::Idle))
+///     }
+///
+///     fn enter(&mut self, _: &State, new: &State, entry: &mut Entry<'_, Self>) {
+///         if *new == State::Busy {
+///             entry.state_timeout(Duration::from_millis(1), Input::Done);
+///         }
+///     }
+///
+///     fn handle(&mut self, state: &State, event: Event<Self>, step: &mut Step<'_, Self>) -> Next<State> {
+///         match (state, event) {
+///             (State::Idle, Event::Cast(Input::Work)) => Next::To(State::Busy),
+///             (State::Busy, Event::StateTimeout(Input::Done)) => Next::To(State::Idle),
+///             (State::Busy, event @ Event::Call(..)) => step.postpone(event),
+///             (State::Idle, Event::Call(_, reply)) => {
+///                 reply.send(*state);
+///                 Next::Keep
+///             }
+///             _ => Next::Keep,
+///         }
+///     }
+/// }
+///
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// let me = start::<Machine<Me>>(rt.handle(), (), Options::new())?;
+/// me.tell(Cast(Input::Work))?;
+/// assert_eq!(me.ask(Call(Input::WhenIdle)).unwrap(), State::Idle);
+/// # me.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Entry<'a, M: StateMachine> {
     ctx: &'a mut Context<Machine<M>>,
     pub(crate) orders: Vec<Order<M::Event>>,
@@ -47,12 +104,116 @@ impl<'a, M: StateMachine> Entry<'a, M> {
 
     /// Tells the machine `event` when no event has come for `time`. Any event ends it, an inserted one or
     /// another time-out too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weftwork_actor::statem::{Call, Entry, Event, Machine, Next, StateMachine, Step};
+    /// use weftwork_actor::{InitError, Options, start};
+    ///
+    /// struct Me;
+    ///
+    /// #[derive(Debug, Clone, Copy, PartialEq)]
+    /// enum State {
+    ///     Idle,
+    ///     Busy,
+    /// }
+    ///
+    /// enum Input {
+    ///     Quiet,
+    ///     WhenBusy,
+    /// }
+    ///
+    /// impl StateMachine for Me {
+    ///     type Args = ();
+    ///     type State = State;
+    ///     type Event = Input;
+    ///     type Reply = State;
+    ///
+    ///     fn init(_: (), _: &mut Step<'_, Self>) -> Result<(Self, State), InitError> {
+    ///         Ok((Me, State::Idle))
+    ///     }
+    ///
+    ///     fn enter(&mut self, _: &State, _: &State, entry: &mut Entry<'_, Self>) {
+    ///         entry.event_timeout(Duration::ZERO, Input::Quiet);
+    ///     }
+    ///
+    ///     fn handle(&mut self, state: &State, event: Event<Self>, step: &mut Step<'_, Self>) -> Next<State> {
+    ///         match (state, event) {
+    ///             // Nothing had come by then.
+    ///             (State::Idle, Event::EventTimeout(Input::Quiet)) => Next::To(State::Busy),
+    ///             (_, Event::Call(Input::WhenBusy, reply)) if *state == State::Busy => {
+    ///                 reply.send(*state);
+    ///                 Next::Keep
+    ///             }
+    ///             (_, event @ Event::Call(..)) => step.postpone(event),
+    ///             _ => Next::Keep,
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let me = start::<Machine<Me>>(rt.handle(), (), Options::new())?;
+    /// assert_eq!(me.ask(Call(Input::WhenBusy)).unwrap(), State::Busy);
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn event_timeout(&mut self, time: Duration, event: M::Event) {
         self.orders.push(Order::Set(Slot::Event, time, event));
     }
 
     /// Tells the machine `event` after `time`, whatever comes meanwhile. Another one of the same name takes
     /// its place.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use weftwork_actor::statem::{Call, Event, Machine, Next, StateMachine, Step};
+    /// use weftwork_actor::{InitError, Options, start};
+    ///
+    /// struct Me;
+    ///
+    /// #[derive(Debug, Clone, Copy, PartialEq)]
+    /// enum State {
+    ///     Idle,
+    ///     Busy,
+    /// }
+    ///
+    /// enum Input {
+    ///     Begin,
+    ///     WhenBusy,
+    /// }
+    ///
+    /// impl StateMachine for Me {
+    ///     type Args = ();
+    ///     type State = State;
+    ///     type Event = Input;
+    ///     type Reply = State;
+    ///
+    ///     fn init(_: (), step: &mut Step<'_, Self>) -> Result<(Self, State), InitError> {
+    ///         step.timeout("begin", Duration::from_secs(3600), Input::Begin);
+    ///         // Takes the place of that.
+    ///         step.timeout("begin", Duration::from_millis(1), Input::Begin);
+    ///         Ok((Me, State::Idle))
+    ///     }
+    ///
+    ///     fn handle(&mut self, state: &State, event: Event<Self>, step: &mut Step<'_, Self>) -> Next<State> {
+    ///         match (state, event) {
+    ///             (State::Idle, Event::Timeout("begin", Input::Begin)) => Next::To(State::Busy),
+    ///             (_, Event::Call(Input::WhenBusy, reply)) if *state == State::Busy => {
+    ///                 reply.send(*state);
+    ///                 Next::Keep
+    ///             }
+    ///             (_, event @ Event::Call(..)) => step.postpone(event),
+    ///             _ => Next::Keep,
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let me = start::<Machine<Me>>(rt.handle(), (), Options::new())?;
+    /// assert_eq!(me.ask(Call(Input::WhenBusy)).unwrap(), State::Busy);
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn timeout(&mut self, name: &'static str, time: Duration, event: M::Event) {
         self.orders.push(Order::Set(Slot::Named(name), time, event));
     }
@@ -88,6 +249,58 @@ impl<'a, M: StateMachine> Step<'a, M> {
 
     /// Inserts an event, to be handled right after this one, before anything queued or postponed. Several
     /// are handled in order.
+    ///
+    /// ```
+    /// use weftwork_actor::statem::{Call, Cast, Event, Machine, Next, StateMachine, Step};
+    /// use weftwork_actor::{InitError, Options, start};
+    ///
+    /// struct Me;
+    ///
+    /// #[derive(Debug, Clone, Copy, PartialEq)]
+    /// enum State {
+    ///     Idle,
+    ///     Busy,
+    /// }
+    ///
+    /// enum Input {
+    ///     Begin,
+    ///     State,
+    /// }
+    ///
+    /// impl StateMachine for Me {
+    ///     type Args = ();
+    ///     type State = State;
+    ///     type Event = Input;
+    ///     type Reply = State;
+    ///
+    ///     fn init(_: (), _: &mut Step<'_, Self>) -> Result<(Self, State), InitError> {
+    ///         Ok((Me, State::Idle))
+    ///     }
+    ///
+    ///     fn handle(&mut self, state: &State, event: Event<Self>, step: &mut Step<'_, Self>) -> Next<State> {
+    ///         match (state, event) {
+    ///             (_, Event::Internal(Input::Begin)) => Next::To(State::Busy),
+    ///             (_, Event::Cast(Input::Begin)) => {
+    ///                 // Before the question that waits already.
+    ///                 step.next_event(Input::Begin);
+    ///                 Next::Keep
+    ///             }
+    ///             (_, Event::Call(Input::State, reply)) => {
+    ///                 reply.send(*state);
+    ///                 Next::Keep
+    ///             }
+    ///             _ => Next::Keep,
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let me = start::<Machine<Me>>(rt.handle(), (), Options::new())?;
+    /// me.tell(Cast(Input::Begin))?;
+    /// assert_eq!(me.ask(Call(Input::State)).unwrap(), State::Busy);
+    /// # me.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn next_event(&mut self, event: M::Event) {
         self.inserted.push(Event::Internal(event));
     }

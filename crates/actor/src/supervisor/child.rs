@@ -77,6 +77,26 @@ impl ChildSpec {
 
     /// Describes a child that is started once, from what `start` takes along: a socket, say. It is
     /// temporary, and stays so.
+    ///
+    /// ```
+    /// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+    /// # use weftwork_actor::{Actor, Context, InitError, Options};
+    /// # struct Db;
+    /// # impl Actor for Db {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (sender, socket) = weftwork_csp::bounded::<u32>(1);
+    /// let session = ChildSpec::once("session", move |ctx| {
+    ///     drop(socket);
+    ///     ctx.start::<Db>((), Options::new())
+    /// });
+    /// let app = SupervisorSpec::new().child(session).start(rt.handle())?;
+    /// assert!(sender.send(1).is_err());
+    /// app.shutdown();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn once<T: Started>(
         id: impl Into<ChildId>,
         start: impl FnOnce(&mut StartContext<'_>) -> Result<T, StartError> + Send + 'static,
@@ -110,6 +130,24 @@ impl ChildSpec {
 
     /// Describes a supervisor, which `spec` describes anew for each incarnation. It has all the time that it
     /// takes to stop.
+    ///
+    /// ```
+    /// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+    /// # use weftwork_actor::{Actor, Context, InitError, Options};
+    /// # struct Db;
+    /// # impl Actor for Db {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+    /// # }
+    /// # let db = || ChildSpec::new("db", |ctx| ctx.start::<Db>((), Options::new()));
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let app = SupervisorSpec::new()
+    ///     .child(ChildSpec::supervisor("storage", move || SupervisorSpec::new().child(db())))
+    ///     .start(rt.handle())?;
+    /// assert_eq!(app.count_children()?.supervisors, 1);
+    /// app.shutdown();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn supervisor(
         id: impl Into<ChildId>,
         mut spec: impl FnMut() -> SupervisorSpec + Send + 'static,

@@ -18,6 +18,35 @@ use std::time::Duration;
 ///
 /// The calls wait for the supervisor without a limit: one that stops a child, or waits for the `init` of
 /// one, serves them afterwards.
+///
+/// ```
+/// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+/// # use weftwork_actor::{Actor, Context, InitError, Options};
+/// # struct Db;
+/// # impl Actor for Db {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+/// # }
+/// # let db = || ChildSpec::new("db", |ctx| ctx.start::<Db>((), Options::new()));
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::supervisor::{AdminError, ChildState};
+///
+/// // `db()` describes a child, "db".
+/// let app = SupervisorSpec::new().child(db()).start(rt.handle())?;
+/// let running = app.find_child("db")?.expect("it runs");
+/// assert_eq!(app.which_children()?[0].state, ChildState::Running(running));
+///
+/// app.terminate_child("db")?;
+/// assert_eq!(app.find_child("db")?, None);
+/// app.restart_child("db")?;
+/// assert_eq!(app.delete_child("db"), Err(AdminError::Running));
+/// app.terminate_child("db")?;
+/// app.delete_child("db")?;
+/// assert_eq!(app.terminate_child("db"), Err(AdminError::NotFound));
+/// assert_eq!(app.count_children()?.specs, 0);
+/// app.shutdown();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct SupervisorRef(Addr<Keeper>);
 
@@ -47,6 +76,25 @@ impl SupervisorRef {
 
     /// Stops it with [`Reason::Shutdown`], and waits until it has ended and all its children have. Returns
     /// the reason with which it ended.
+    ///
+    /// ```
+    /// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+    /// # use weftwork_actor::{Actor, Context, InitError, Options};
+    /// # struct Db;
+    /// # impl Actor for Db {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+    /// # }
+    /// # let db = || ChildSpec::new("db", |ctx| ctx.start::<Db>((), Options::new()));
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::Reason;
+    ///
+    /// let app = SupervisorSpec::new().child(db()).start(rt.handle())?;
+    /// let child = app.find_child("db")?.expect("it runs");
+    /// assert_eq!(app.shutdown(), Reason::Shutdown);
+    /// assert!(!child.is_alive());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn shutdown(&self) -> Reason {
         let end = self.pid().watch();
@@ -74,6 +122,27 @@ impl SupervisorRef {
 
     /// Adds a child and starts it, after those that are there. Waits until its `init` has returned; `None`
     /// says that it chose not to start.
+    ///
+    /// ```
+    /// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+    /// # use weftwork_actor::{Actor, Context, InitError, Options};
+    /// # struct Db;
+    /// # impl Actor for Db {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+    /// # }
+    /// # let db = || ChildSpec::new("db", |ctx| ctx.start::<Db>((), Options::new()));
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::supervisor::AddChildErrorKind;
+    ///
+    /// let app = SupervisorSpec::new().start(rt.handle())?;
+    /// let pid = app.start_child(db())?.expect("it chose to start");
+    /// let refused = app.start_child(db()).unwrap_err();
+    /// assert_eq!(refused.kind(), &AddChildErrorKind::AlreadyStarted(pid));
+    /// assert!(refused.into_spec().is_some());
+    /// app.shutdown();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// It was not added: see [`AddChildError`], which has the child.
@@ -131,6 +200,25 @@ impl SupervisorRef {
 
     /// Stops the child that is `pid`, in the same way. For dynamic supervisors, whose children have no ids;
     /// elsewhere its place stays as with [`terminate_child`](Self::terminate_child).
+    ///
+    /// ```
+    /// # use weftwork_actor::supervisor::{ChildSpec, Rules, SupervisorSpec};
+    /// # use weftwork_actor::{Actor, Context, InitError, Options};
+    /// # struct Db;
+    /// # impl Actor for Db {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let app = SupervisorSpec::dynamic(Rules::new()).start(rt.handle())?;
+    /// let child = ChildSpec::dynamic(|ctx| ctx.start::<Db>((), Options::new()));
+    /// let pid = app.start_child(child)?.expect("it chose to start");
+    /// app.terminate_pid(&pid)?;
+    /// assert!(!pid.is_alive());
+    /// assert_eq!(app.count_children()?.active, 0);
+    /// app.shutdown();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// `pid` is alive, and no child.

@@ -66,6 +66,29 @@ pub enum Kind {
 ///
 /// A transient child ends by itself if it does so in good order, a temporary one in any case. One that is
 /// stopped by its supervisor or through it does not count.
+///
+/// ```
+/// # use weftwork_actor::supervisor::{ChildSpec, Restart, SupervisorSpec};
+/// # use weftwork_actor::{Actor, Context, InitError, Options};
+/// # struct Db;
+/// # impl Actor for Db {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+/// # }
+/// # let db = || ChildSpec::new("db", |ctx| ctx.start::<Db>((), Options::new()));
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::Reason;
+/// use weftwork_actor::supervisor::AutoShutdown;
+///
+/// let app = SupervisorSpec::new()
+///     .auto_shutdown(AutoShutdown::AnySignificant)
+///     .child(db().restart(Restart::Transient).significant())
+///     .start(rt.handle())?;
+/// let end = app.pid().watch();
+/// app.find_child("db")?.expect("it runs").stop(Reason::Normal);
+/// assert_eq!(end.wait_down(), Reason::Shutdown);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum AutoShutdown {
     /// It does not.
@@ -78,6 +101,33 @@ pub enum AutoShutdown {
 }
 
 /// How many restarts of one child are allowed in a time, besides what the supervisor allows.
+///
+/// ```
+/// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+/// # use weftwork_actor::{Actor, Context, InitError, Options};
+/// # struct Db;
+/// # impl Actor for Db {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+/// # }
+/// # let db = || ChildSpec::new("db", |ctx| ctx.start::<Db>((), Options::new()));
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use std::time::Duration;
+/// use weftwork_actor::supervisor::{ChildState, Limit, Report};
+///
+/// let (sender, reports) = weftwork_csp::unbounded();
+/// let app = SupervisorSpec::new()
+///     .intensity(100, Duration::from_secs(1))
+///     .on_report(move |_, report| sender.send(report.clone()).unwrap())
+///     .child(db().limit(Limit::new(0, Duration::from_secs(1)).or_leave()))
+///     .start(rt.handle())?;
+/// app.find_child("db")?.expect("it runs").kill();
+/// // It is given up, and the supervisor goes on.
+/// assert!(reports.iter().any(|report| matches!(report, Report::LimitReached { .. })));
+/// assert_eq!(app.which_children()?[0].state, ChildState::Ended);
+/// app.shutdown();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     pub(crate) restarts: u32,

@@ -73,6 +73,33 @@ impl SupervisorSpec {
 
     /// A supervisor whose children come and go, all with these rules: see [`Strategy::Dynamic`]. They are
     /// added by [`start_child`](SupervisorRef::start_child).
+    ///
+    /// ```
+    /// # use weftwork_actor::supervisor::{ChildSpec, Restart, Rules, SupervisorSpec};
+    /// # use weftwork_actor::{Actor, Context, InitError, Options};
+    /// # struct Db;
+    /// # impl Actor for Db {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+    /// # }
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// use weftwork_actor::Reason;
+    ///
+    /// let rules = Rules::new().restart(Restart::Temporary);
+    /// let sessions = SupervisorSpec::dynamic(rules).max_children(2).start(rt.handle())?;
+    /// let session = || ChildSpec::dynamic(|ctx| ctx.start::<Db>((), Options::new()));
+    /// let first = sessions.start_child(session())?.expect("it chose to start");
+    /// sessions.start_child(session())?;
+    /// assert!(sessions.start_child(session()).is_err(), "there are as many as there may be");
+    ///
+    /// let end = first.watch();
+    /// first.stop(Reason::Normal);
+    /// end.wait_down();
+    /// sessions.terminate_pid(&first)?;
+    /// sessions.start_child(session())?;
+    /// sessions.shutdown();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn dynamic(rules: Rules) -> Self {
         let mut spec = SupervisorSpec::new();
@@ -122,6 +149,26 @@ impl SupervisorSpec {
 
     /// Calls `report`, in the supervisor, with its pid and what it has to tell. It must not wait for the
     /// supervisor. Supervisors below report for themselves.
+    ///
+    /// ```
+    /// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+    /// # use weftwork_actor::{Actor, Context, InitError, Options};
+    /// # struct Db;
+    /// # impl Actor for Db {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+    /// # }
+    /// # let db = || ChildSpec::new("db", |ctx| ctx.start::<Db>((), Options::new()));
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let (sender, reports) = weftwork_csp::unbounded();
+    /// let app = SupervisorSpec::new()
+    ///     .on_report(move |_, report| sender.send(report.to_string()).unwrap())
+    ///     .child(db())
+    ///     .start(rt.handle())?;
+    /// assert!(reports.recv()?.starts_with("child db started as "));
+    /// app.shutdown();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn on_report(mut self, report: impl Fn(&Pid, &Report) + Send + Sync + 'static) -> Self {
         self.reporter = Some(Arc::new(report));
@@ -158,6 +205,23 @@ impl SupervisorSpec {
     }
 
     /// Finds out whether it is possible.
+    ///
+    /// ```
+    /// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+    /// # use weftwork_actor::{Actor, Context, InitError, Options};
+    /// # struct Db;
+    /// # impl Actor for Db {
+    /// #     type Args = ();
+    /// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+    /// # }
+    /// # let db = || ChildSpec::new("db", |ctx| ctx.start::<Db>((), Options::new()));
+    /// use std::time::Duration;
+    ///
+    /// assert!(SupervisorSpec::new().child(db()).check().is_ok());
+    /// // Two of one id; a period in which nothing can happen.
+    /// assert!(SupervisorSpec::new().child(db()).child(db()).check().is_err());
+    /// assert!(SupervisorSpec::new().intensity(1, Duration::ZERO).check().is_err());
+    /// ```
     ///
     /// # Errors
     /// It is not; starting it would fail with this error as its reason.

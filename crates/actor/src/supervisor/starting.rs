@@ -15,6 +15,27 @@ use crate::pid::Pid;
 use std::fmt;
 
 /// The supervisor's side of a start: starts actors as its children, on its executor.
+///
+/// ```
+/// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};
+/// # use weftwork_actor::{Actor, Context, InitError, Options};
+/// # struct Db;
+/// # impl Actor for Db {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Db) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// let app = SupervisorSpec::new()
+///     .child(ChildSpec::new("db", |ctx| {
+///         let name = ctx.id().expect("it has one").to_string();
+///         ctx.start::<Db>((), Options::new().name(name))
+///     }))
+///     .start(rt.handle())?;
+/// let child = app.find_child("db")?.expect("it runs");
+/// assert_eq!(child.name(), Some("db"));
+/// app.shutdown();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct StartContext<'a> {
     pub(super) ctx: &'a mut Context<Keeper>,
     pub(super) id: Option<&'a ChildId>,
