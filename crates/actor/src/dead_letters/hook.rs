@@ -68,7 +68,9 @@ impl<A: Actor> Addr<A> {
     /// turn comes.
     ///
     /// Then `undelivered` runs in the task of the actor that did not handle it, or of a sender that made
-    /// room; it should do little, such as telling somebody. A panic in it is lost.
+    /// room; it should do little, such as telling somebody, and wait for nothing: in the task of an actor that
+    /// was killed a wait unwinds, and so does a call that might wait. The `try_` forms do not. A panic in it is
+    /// lost.
     ///
     /// ```
     /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
@@ -88,7 +90,7 @@ impl<A: Actor> Addr<A> {
     /// let echo = start::<Echo>(rt.handle(), (), Options::new())?;
     /// introspect::suspend(&echo.pid(), Duration::from_secs(1))?;
     /// let (back, returned) = weftwork_csp::unbounded();
-    /// echo.tell_or_return(7, move |n| back.send(n).unwrap());
+    /// echo.tell_or_return(7, move |n| back.try_send(n).unwrap());
     /// echo.kill();
     /// assert_eq!(returned.recv(), Ok(7));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
