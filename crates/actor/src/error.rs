@@ -6,6 +6,31 @@ use std::error::Error;
 use std::fmt;
 
 /// A message did not get into the mailbox. Here it is back.
+///
+/// ```
+/// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
+/// # struct Echo;
+/// # impl Actor for Echo {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Echo) }
+/// # }
+/// # impl Handler<u32> for Echo {
+/// #     type Reply = u32;
+/// #     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 { n }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// use weftwork_actor::SendErrorKind;
+///
+/// let echo = start::<Echo>(rt.handle(), (), Options::new())?;
+/// let end = echo.pid().watch();
+/// echo.kill();
+/// end.wait_down();
+/// let refused = echo.try_tell(7).unwrap_err();
+/// assert_eq!(refused.kind(), SendErrorKind::Dead);
+/// assert_eq!(refused.to_string(), "actor has ended");
+/// assert_eq!(refused.into_inner(), 7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct SendError<M> {
     kind: SendErrorKind,
@@ -130,6 +155,45 @@ impl<M> fmt::Display for AskError<M> {
 impl<M> Error for AskError<M> {}
 
 /// Actors of which each waits for the answer of the next, and the last for the first.
+///
+/// ```
+/// use weftwork_actor::{Actor, AskError, Context, Handler, InitError, Options, start};
+///
+/// struct Me;
+///
+/// /// Ask yourself.
+/// struct Reflect;
+///
+/// impl Actor for Me {
+///     type Args = ();
+///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+///         Ok(Me)
+///     }
+/// }
+///
+/// impl Handler<u32> for Me {
+///     type Reply = u32;
+///     fn handle(&mut self, n: u32, _: &mut Context<Self>) -> u32 {
+///         n
+///     }
+/// }
+///
+/// impl Handler<Reflect> for Me {
+///     type Reply = Result<u32, AskError<u32>>;
+///     fn handle(&mut self, _: Reflect, ctx: &mut Context<Self>) -> Self::Reply {
+///         ctx.addr().ask(7)
+///     }
+/// }
+///
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+/// let me = start::<Me>(rt.handle(), (), Options::new())?;
+/// match me.ask(Reflect).unwrap() {
+///     Err(AskError::Cycle(7, cycle)) => assert_eq!(cycle.actors(), [me.pid()]),
+///     other => panic!("{other:?}"),
+/// }
+/// # me.kill();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cycle(pub(crate) Vec<Pid>);
 

@@ -4,6 +4,38 @@ use super::backoff::Backoff;
 use std::time::Duration;
 
 /// Whom a supervisor restarts when a child ends that is to be restarted.
+///
+/// ```
+/// use std::time::Duration;
+/// use weftwork_actor::supervisor::{ChildSpec, Report, Strategy, SupervisorSpec};
+/// # use weftwork_actor::{Actor, Context, InitError, Options};
+/// # struct Part;
+/// # impl Actor for Part {
+/// #     type Args = ();
+/// #     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> { Ok(Part) }
+/// # }
+/// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+///
+/// let (sender, started) = weftwork_csp::unbounded();
+/// let part = |id| ChildSpec::new(id, |ctx| ctx.start::<Part>((), Options::new()));
+/// let app = SupervisorSpec::new()
+///     .strategy(Strategy::RestForOne)
+///     .intensity(3, Duration::from_secs(5))
+///     .on_report(move |_, report| {
+///         if let Report::Started { id: Some(id), .. } = report {
+///             sender.send(id.to_string()).unwrap();
+///         }
+///     })
+///     .child(part("a"))
+///     .child(part("b"))
+///     .child(part("c"))
+///     .start(rt.handle())?;
+/// app.find_child("b")?.expect("it runs").kill();
+/// let order: Vec<_> = started.iter().take(5).collect();
+/// assert_eq!(order, ["a", "b", "c", "b", "c"]);
+/// app.shutdown();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Strategy {
