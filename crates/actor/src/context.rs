@@ -48,6 +48,10 @@ impl<A: Actor> Context<A> {
         unsafe { self.cell.owned() }
     }
 
+    pub(crate) fn cell(&self) -> &CellRef {
+        &self.cell
+    }
+
     /// The actor's own address.
     #[must_use]
     pub fn addr(&self) -> Addr<A> {

@@ -1,6 +1,6 @@
 //! The end of an actor, whatever the cause: its steps, in the order on which everybody relies.
 //!
-//! 1. The rest of a handler is dropped; `terminate` is called, if it is to be; the state is dropped.
+//! 1. The rest of a handler is dropped, work outside is cancelled; `terminate` is called, if it is to be; the state is dropped.
 //! 2. The reason is written and the inbox closed: from here on the actor counts as dead, and whoever sends
 //!    or links is told so. Links and monitors that had arrived before are noted.
 //! 3. Links, watchers and senders that wait are told.
@@ -36,6 +36,12 @@ pub(crate) fn end(
     cell.begin_end();
     if let Some(handling) = with(cell, |own| own.handling.take()) {
         let _ = panics::drop_caught(handling);
+    }
+    for task in with(cell, |own| own.more.as_mut().map(|more| more.pipes.take()))
+        .into_iter()
+        .flatten()
+    {
+        task.cancel();
     }
     if terminates {
         // SAFETY: we are the owner, and the table is the cell's.

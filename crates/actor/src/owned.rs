@@ -8,6 +8,7 @@ use crate::mailbox::chain::Chain;
 use crate::mailbox::letter::{Handling, Letter};
 use crate::monitors::{Monitors, Watchers};
 use crate::pid::Pid;
+use crate::pipe::Pipes;
 use crate::reason::Reason;
 use crate::reply::Pending;
 use crate::timers::Timers;
@@ -76,6 +77,8 @@ pub(crate) struct More {
     /// Who else monitors this actor.
     pub(crate) watchers: Watchers,
     pub(crate) timers: Timers,
+    /// Work outside whose outcome is to come.
+    pub(crate) pipes: Pipes,
     /// Put aside by the actor.
     pub(crate) stash: Chain,
     /// To be handled before anything queued.
