@@ -11,10 +11,12 @@ use crate::pid::Pid;
 use crate::reason::Reason;
 use crate::recipient::Recipient;
 use crate::reply::{Back, ReplyTo};
+use crate::reply_recipient::ReplyRecipient;
 use crate::send::{self, Verdict};
 use crate::signal::Signal;
 use std::any::type_name;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 use weftwork_core::wait::deadline_after;
@@ -567,6 +569,17 @@ impl<A: Actor> Addr<A> {
         Recipient::of::<A, K>(self.cell.clone())
     }
 
+    /// The address for questions of one type, whatever the actor.
+    #[must_use]
+    pub fn reply_recipient<M, K>(&self) -> ReplyRecipient<M, A::Reply>
+    where
+        A: Accepts<M, K>,
+        M: Send + 'static,
+        K: 'static,
+    {
+        ReplyRecipient::of::<A, K>(&self.cell)
+    }
+
     /// Asks the actor to stop: see [`Pid::stop`].
     pub fn stop(&self, reason: Reason) {
         self.cell.send(Signal::Stop { reason });
@@ -594,6 +607,19 @@ impl<A> PartialEq for Addr<A> {
 }
 
 impl<A> Eq for Addr<A> {}
+
+impl<A> Hash for Addr<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.cell.number.hash(state);
+    }
+}
+
+/// Who the actor is.
+impl<A: Actor> From<&Addr<A>> for Pid {
+    fn from(addr: &Addr<A>) -> Self {
+        addr.pid()
+    }
+}
 
 impl<A> fmt::Debug for Addr<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

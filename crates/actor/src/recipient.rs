@@ -12,11 +12,12 @@ use crate::reply::Back;
 use crate::send::{self, Verdict};
 use std::any::type_name;
 use std::fmt;
-use std::time::Duration;
+use std::hash::{Hash, Hasher};
+use std::time::{Duration, Instant};
 use weftwork_core::wait::deadline_after;
 
 /// Where messages of type `M` can be sent, whatever actor takes them. Made by
-/// [`Addr::recipient`](crate::Addr::recipient).
+/// [`Addr::recipient`](crate::Addr::recipient). To ask there is [`ReplyRecipient`](crate::ReplyRecipient).
 ///
 /// ```
 /// # use weftwork_actor::{Actor, Context, Handler, InitError, Options, start};
@@ -51,6 +52,12 @@ struct Table<M> {
     put: fn(M) -> Letter,
     take: fn(Letter) -> M,
     load: fn(&Header, &M) -> Load,
+}
+
+impl<M> Recipient<M> {
+    pub(crate) fn cell(&self) -> &CellRef {
+        &self.cell
+    }
 }
 
 impl<M: Send + 'static> Recipient<M> {
@@ -115,6 +122,25 @@ impl<M: Send + 'static> Recipient<M> {
         self.post(message, load, verdict)
     }
 
+    /// As [`tell`](Self::tell), waiting until `deadline` at most.
+    ///
+    /// # Errors
+    /// As `tell`, or the deadline passed first.
+    #[track_caller]
+    pub fn tell_deadline(&self, message: M, deadline: Instant) -> Result<(), SendError<M>> {
+        let load = (self.table.load)(&self.cell, &message);
+        let verdict = send::admit(&self.cell, load, Some(deadline));
+        self.post(message, load, verdict)
+    }
+
+    /// The same as [`try_tell`](Self::try_tell), under OTP's name.
+    ///
+    /// # Errors
+    /// As `try_tell`.
+    pub fn cast(&self, message: M) -> Result<(), SendError<M>> {
+        self.try_tell(message)
+    }
+
     /// As [`tell`](Self::tell), for the caller that awaits.
     ///
     /// # Errors
@@ -155,6 +181,21 @@ impl<M> Clone for Recipient<M> {
             cell: self.cell.clone(),
             table: self.table,
         }
+    }
+}
+
+/// Equal if they are of one actor.
+impl<M> PartialEq for Recipient<M> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cell == other.cell
+    }
+}
+
+impl<M> Eq for Recipient<M> {}
+
+impl<M> Hash for Recipient<M> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.cell.number.hash(state);
     }
 }
 
