@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::mailbox::Priority;
 use crate::mailbox::letter::{Class, Delivery, Handling, Kind, Letter};
 use crate::reply::Back;
+use crate::reports::Noting;
 use crate::vtable;
 use std::any::type_name;
 use std::marker::PhantomData;
@@ -103,7 +104,10 @@ impl<A: AsyncHandler<M>, M: Send + 'static> Accepts<M, Awaiting> for A {
             if let Some(actor) = unsafe { vtable::actor::<A>(&cell) } {
                 // SAFETY: as above; it does not outlive this future.
                 let mut ctx = unsafe { Context::<A>::new(cell.pointer()) };
+                let name = type_name::<M>;
+                let noting = Noting { cell: &cell, name };
                 let answer = actor.handle(message, &mut ctx).await;
+                noting.done();
                 guard.answer(answer);
             }
         };

@@ -1,6 +1,7 @@
 //! What a user writes: an actor, and what it does with its messages.
 
 use crate::context::Context;
+use crate::error::StartError;
 use crate::init::{Begun, Seat};
 use crate::mailbox::Priority;
 use crate::pid::Pid;
@@ -137,7 +138,8 @@ pub trait Handler<M: Send + 'static>: Actor {
     const PRIORITY: Priority = Priority::Normal;
 
     /// For how many bytes a message counts in a mailbox that is [bounded by bytes](crate::Mailbox::bytes): its
-    /// own size, without what it points to, unless this says otherwise. Called by the sender, once.
+    /// own size, without what it points to, unless this says otherwise. Called by the sender, once,
+    /// outside of the actor; a panic is the sender's.
     fn weigh(message: &M) -> usize {
         size_of_val(message)
     }
@@ -293,6 +295,24 @@ pub struct Down {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MonitorRef(pub(crate) NonZeroU64);
 
+impl fmt::Display for MonitorRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "monitor {}", self.0)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} has ended: {}", self.from, self.reason)
+    }
+}
+
+impl fmt::Display for Down {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is down: {}", self.pid, self.reason)
+    }
+}
+
 /// Why `init` made no actor.
 ///
 /// ```
@@ -330,6 +350,16 @@ impl InitError {
 impl From<Reason> for InitError {
     fn from(reason: Reason) -> Self {
         InitError::Failed(reason)
+    }
+}
+
+/// For an `init` that starts others, by `?`: what keeps them from starting keeps this one from it.
+impl From<StartError> for InitError {
+    fn from(error: StartError) -> Self {
+        InitError::Failed(match error {
+            StartError::Failed(reason) => reason,
+            error => Reason::error(error),
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The end of an actor, whatever the cause: its steps, in the order on which everybody relies.
 //!
-//! 1. The rest of a handler is dropped, work outside is cancelled; `terminate` is called, if it is to be; the state is dropped.
+//! 1. The rest of a handler is dropped, work outside is cancelled; `terminate` is called, if it is to be; the state is dropped;
+//!    a crash is reported.
 //! 2. The reason is written and the inbox closed: from here on the actor counts as dead, and whoever sends
 //!    or links is told so. Links and monitors that had arrived before are noted.
 //! 3. Links, watchers and senders that wait are told.
@@ -17,6 +18,7 @@ use crate::mailbox::chain::Chain;
 use crate::owned::Phase;
 use crate::panics;
 use crate::reason::Reason;
+use crate::reports;
 #[cfg(weftwork_canary)]
 use crate::run::take_inbox;
 use crate::run::{sort, with};
@@ -43,6 +45,8 @@ pub(crate) fn end(
     {
         task.cancel();
     }
+    let has_panicked = matches!(failure, Some(InitError::Failed(Reason::Panic(_))));
+    let mut is_crash = terminates || has_panicked;
     if terminates {
         // SAFETY: we are the owner, and the table is the cell's.
         if let Err(panic) = panics::catch(|| unsafe { (vtable.terminate)(cell, &reason) }) {
@@ -54,6 +58,10 @@ pub(crate) fn end(
         && reason.is_normal()
     {
         reason = panic;
+        is_crash = true;
+    }
+    if is_crash && !reason.is_normal() {
+        reports::crash(cell, &reason);
     }
     let before = with(cell, |own| replace(&mut own.phase, Phase::Ended));
     // Canary: the end is told first, and the inbox closed afterwards.

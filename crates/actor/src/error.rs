@@ -55,16 +55,19 @@ impl<M> SendError<M> {
     }
 
     /// Why.
+    #[must_use]
     pub fn kind(&self) -> SendErrorKind {
         self.kind
     }
 
     /// Whether the actor has ended.
+    #[must_use]
     pub fn is_dead(&self) -> bool {
         self.kind == SendErrorKind::Dead
     }
 
     /// Whether the mailbox is full.
+    #[must_use]
     pub fn is_full(&self) -> bool {
         self.kind == SendErrorKind::Full
     }
@@ -250,6 +253,14 @@ impl Error for StartError {}
 /// A link could not be made: the actor had ended, and the caller does not trap exits (OTP's `noproc`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkError(pub(crate) Pid);
+
+impl LinkError {
+    /// Who had ended.
+    #[must_use]
+    pub fn pid(&self) -> &Pid {
+        &self.0
+    }
+}
 
 impl fmt::Display for LinkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -85,6 +85,7 @@ mod recipient;
 pub mod registry;
 mod reply;
 mod reply_recipient;
+pub mod reports;
 pub mod router;
 mod run;
 mod send;

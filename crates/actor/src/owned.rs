@@ -91,6 +91,8 @@ pub(crate) struct More {
     pub(crate) watches: Watches,
     /// Answers that were deferred, to be given up at the end.
     pub(crate) pending: Pending,
+    /// The message whose handler ended the actor, for a report.
+    pub(crate) last: Option<fn() -> &'static str>,
     /// What an `init` that awaited came to, if it made no actor.
     pub(crate) failure: Option<InitError>,
     /// Dropped when the end is known to all: askers look for the reason then.

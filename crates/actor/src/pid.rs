@@ -217,7 +217,15 @@ impl Pid {
     }
 
     /// Watches for the end of the actor, from any thread or task.
-    #[must_use]
+    ///
+    /// Of one that has ended the reason is [`Reason::NoProc`], as of a monitor in OTP: a watch that begins
+    /// too late does not tell why. [`exit_reason`](Self::exit_reason) does.
+    ///
+    /// ```
+    /// use weftwork_actor::{Pid, Reason};
+    ///
+    /// assert_eq!(Pid::outside().watch().wait_down(), Reason::NoProc);
+    /// ```
     pub fn watch(&self) -> Watcher {
         Watcher::new(self)
     }

@@ -77,7 +77,19 @@ impl fmt::Display for Panic {
     }
 }
 
+impl Error for Panic {}
+
 impl Reason {
+    /// The error or the panic, if one was the reason.
+    #[must_use]
+    pub fn as_error(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Reason::Error(error) => Some(&**error),
+            Reason::Panic(panic) => Some(&**panic),
+            _ => None,
+        }
+    }
+
     /// Makes a reason of a text.
     pub fn other(text: impl Into<Arc<str>>) -> Self {
         Reason::Other(text.into())

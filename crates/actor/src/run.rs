@@ -71,7 +71,8 @@ impl Drop for Runner {
 
 /// Reaches the owned part for the length of a closure that calls nothing of the user's.
 pub(crate) fn with<R>(cell: &CellRef, f: impl FnOnce(&mut Owned) -> R) -> R {
-    // SAFETY: this file, `init` and `end` run for the runner, the owner, and pass closures that reach nothing else.
+    // SAFETY: this file, `init`, `end` and `reports` run for the runner, the owner, and pass closures that
+    // reach nothing else.
     f(unsafe { cell.owned() })
 }
 
@@ -288,12 +289,19 @@ fn deliver(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
 
 /// Hands a message to its handler.
 fn handle(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
-    let deliver = letter.class().deliver;
+    let class = letter.class();
     // SAFETY: we are the owner and hold no reference to its part; who pushes to a cell makes letters for
     // its type.
-    let delivery = panics::catch(|| unsafe { deliver(letter, cell) })?;
+    let delivery = match panics::catch(|| unsafe { (class.deliver)(letter, cell) }) {
+        Ok(delivery) => delivery,
+        Err(reason) => {
+            with(cell, |own| own.more().last = class.name);
+            return Err(reason);
+        }
+    };
     with(cell, |own| {
         own.handled += 1;
+        own.note_last(class.name);
         if let Delivery::Awaits(handling) = delivery {
             own.handling = Some(handling);
         }

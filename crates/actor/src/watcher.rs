@@ -35,6 +35,7 @@ use weftwork_core::wait::{TimedOut, deadline_after};
 /// assert_eq!(quiet.pid().watch().wait_down(), Reason::NoProc);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[must_use = "a watch that is dropped is called off"]
 pub struct Watcher {
     pid: Pid,
     reference: u64,

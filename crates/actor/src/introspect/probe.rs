@@ -76,6 +76,7 @@ pub enum Trace {
 /// # traced.kill();
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[must_use = "a probe that is dropped watches no more"]
 pub struct Probe {
     pid: Pid,
     watch: Arc<Watch>,

@@ -18,6 +18,7 @@ use crate::error::StartError;
 use crate::panics;
 use crate::pid::Pid;
 use crate::reason::Reason;
+use crate::reports;
 use crate::waits::Waits;
 use crate::watcher::Watcher;
 use std::collections::hash_map::RandomState;
@@ -192,12 +193,12 @@ impl Hands<Pid, ChildStart> for Crew<'_> {
     }
 
     fn report(&mut self, report: Report) {
-        let Some(reporter) = &self.tools.reporter else {
-            return;
-        };
         let me = self.ctx.pid();
         // What a log does wrong is not the children's fault.
-        let told = catch_unwind(AssertUnwindSafe(|| reporter(&me, &report)));
+        let told = catch_unwind(AssertUnwindSafe(|| match &self.tools.reporter {
+            Some(reporter) => reporter(&me, &report),
+            None => reports::supervisor(&me, report),
+        }));
         if let Err(payload) = told {
             if is_cancel_unwind(&*payload) {
                 resume_unwind(payload);

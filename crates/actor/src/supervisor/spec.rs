@@ -147,8 +147,9 @@ impl SupervisorSpec {
         self
     }
 
-    /// Calls `report`, in the supervisor, with its pid and what it has to tell. It must not wait for the
-    /// supervisor. Supervisors below report for themselves.
+    /// Calls `report`, in the supervisor, with its pid and what it has to tell, instead of the hook of
+    /// [`reports`](crate::reports). It must not wait for the supervisor. Supervisors below report for
+    /// themselves.
     ///
     /// ```
     /// # use weftwork_actor::supervisor::{ChildSpec, SupervisorSpec};

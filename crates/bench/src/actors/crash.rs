@@ -34,6 +34,7 @@ impl Crashes {
     pub(crate) fn new() -> Self {
         static QUIET: Once = Once::new();
         QUIET.call_once(|| {
+            weftwork_actor::reports::silence();
             let others = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
                 if !info.payload().is::<Meant>() {
