@@ -218,9 +218,9 @@ struct Piped<T, F> {
     into: F,
 }
 
-struct ClassOf<A, M, K, T, F>(PhantomData<fn(A, M, K, T, F)>);
+struct ClassOf<A, M, K, P>(PhantomData<fn(A, M, K, P)>);
 
-impl<A, M, K, T, F> ClassOf<A, M, K, T, F>
+impl<A, M, K, T, F> ClassOf<A, M, K, Piped<T, F>>
 where
     A: Accepts<M, K>,
     M: Send + 'static,
@@ -244,7 +244,7 @@ where
     T: Send + 'static,
     F: FnOnce(Result<T, Reason>) -> M + Send + 'static,
 {
-    Letter::new(const { &ClassOf::<A, M, K, T, F>::CLASS }, piped)
+    Letter::new(const { &ClassOf::<A, M, K, Piped<T, F>>::CLASS }, piped)
 }
 
 /// # Safety
