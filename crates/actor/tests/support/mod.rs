@@ -130,6 +130,13 @@ pub struct Stage {
     pub events: Receiver<Event>,
 }
 
+/// Without an executor that ends it, an actor that nobody stops lives on, out of reach.
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.addr.kill();
+    }
+}
+
 impl Stage {
     pub fn new(system: &System) -> Stage {
         Stage::with(system, Options::new())
