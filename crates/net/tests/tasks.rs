@@ -44,6 +44,27 @@ fn pattern(length: usize) -> Vec<u8> {
 }
 
 #[test]
+fn one_that_always_finds_something_to_read_keeps_no_other_reader_waiting() {
+    hosted(1, || {
+        let (waiting, mut for_waiting) = pair();
+        let (mut near, mut far) = pair();
+        let reader = spawn(move || (&waiting).read_exact(&mut [0]));
+        // It waits by the time that this sleep is over: it was started before.
+        sleep(Duration::from_millis(1));
+        for_waiting.write_all(&[0]).expect("room for a byte");
+        let mut rounds = 0;
+        while !reader.is_finished() {
+            near.write_all(&[0]).expect("room for a byte");
+            // It has come already: this never parks.
+            far.read_exact(&mut [0]).expect("a byte");
+            rounds += 1;
+        }
+        // A turn are 128 calls, here 64 rounds, which take more than 100 us. A few turns are for luck.
+        assert!(rounds <= 64 * 8, "{rounds} rounds");
+    });
+}
+
+#[test]
 fn a_read_parks_the_green_thread_and_not_its_worker() {
     hosted(1, || {
         let (near, mut far) = pair();

@@ -48,6 +48,11 @@ impl Worker {
         }
     }
 
+    /// Whether the last look is as long ago as one should be at most.
+    pub(super) fn check_is_due(&self) -> bool {
+        self.checked_at.get().elapsed() > CHECK_TARGET
+    }
+
     /// Waits until there may be something to do.
     pub(super) fn sleep(&self, start_new: bool) {
         let searching = self.searching.replace(false);
