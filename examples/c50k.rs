@@ -9,7 +9,7 @@
 //!
 //! The server is an echo server in plain blocking style, one green thread per connection (`c50k/server.rs`; its
 //! heart is ten lines). The load comes from other processes (`c50k/load.rs`): the program runs itself again
-//! in another role, and the processes talk in lines over their standard streams (`c50k/protocol.rs`).
+//! in another role, and the processes talk in lines over their standard streams (`processes/protocol.rs`).
 //!
 //! One process may not have descriptors for 50,000 sockets. The limit is raised where that is
 //! allowed; otherwise as many server processes share the port by `SO_REUSEPORT`, and as many load processes
@@ -18,22 +18,14 @@
 //! Every byte that comes back is compared with what was sent, and at the end the servers' counts with the
 //! load's. Anything amiss ends the program with a non-zero status and says what it was.
 
-#[path = "c50k/children.rs"]
-mod children;
 #[path = "c50k/coordinator.rs"]
 mod coordinator;
-#[path = "c50k/lifetime.rs"]
-mod lifetime;
 #[path = "c50k/load.rs"]
 mod load;
-#[path = "c50k/measure.rs"]
-mod measure;
 #[path = "c50k/options.rs"]
 mod options;
 #[path = "c50k/plan.rs"]
 mod plan;
-#[path = "c50k/protocol.rs"]
-mod protocol;
 #[path = "c50k/report.rs"]
 mod report;
 #[path = "c50k/server.rs"]
@@ -44,9 +36,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use options::{Options, Role};
-
-/// What goes wrong here goes wrong for a person to read.
-type Outcome<T> = Result<T, String>;
+use weftwork_examples::processes::Outcome;
 
 fn main() -> ExitCode {
     let options = Options::parse();

@@ -1,1 +1,3 @@
-//! The examples of the workspace.
+//! What several examples of the workspace share.
+
+pub mod processes;

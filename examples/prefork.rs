@@ -28,8 +28,6 @@ mod check;
 mod client;
 #[path = "prefork/http.rs"]
 mod http;
-#[path = "c50k/lifetime.rs"]
-mod lifetime;
 #[path = "prefork/load.rs"]
 mod load;
 #[path = "prefork/master.rs"]

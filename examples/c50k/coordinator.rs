@@ -8,13 +8,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use weftwork::net::TcpSocket;
 
 use crate::Outcome;
-use crate::children::Children;
 use crate::load::latencies;
-use crate::measure::Kernel;
 use crate::options::Options;
-use crate::plan::{Plan, shares};
-use crate::protocol::Message;
+use crate::plan::Plan;
 use crate::report::{self, Results};
+use weftwork_examples::processes::children::Children;
+use weftwork_examples::processes::limit::shares;
+use weftwork_examples::processes::measure::Kernel;
+use weftwork_examples::processes::protocol::Message;
 
 /// Connections open in the first part of a comparison.
 const FEW: u32 = 1_000;
@@ -179,18 +180,22 @@ impl Run {
 
     fn start(&mut self) -> Outcome<()> {
         for index in 0..self.plan.servers {
-            let child = self
-                .children
-                .start(&self.options, "server", index, self.plan.workers)?;
+            let child = self.start_one("server", index, self.plan.workers)?;
             self.servers.push(child);
         }
         self.children.gather(&self.servers, "ready", |_, _| {})?;
         for index in 0..self.plan.loads.len() as u32 {
-            let child = self.children.start(&self.options, "load", index, 1)?;
+            let child = self.start_one("load", index, 1)?;
             self.loads.push(child);
         }
         self.children.gather(&self.loads, "ready", |_, _| {})?;
         Ok(())
+    }
+
+    fn start_one(&mut self, role: &str, index: u32, workers: u32) -> Outcome<usize> {
+        let arguments = self.options.child_arguments(role, index, workers);
+        self.children
+            .start(format!("{role} process {index}"), arguments)
     }
 
     /// Opens connections until there are `to`. Returns the seconds it took.

@@ -13,9 +13,9 @@ use weftwork::net::{TcpSocket, TcpStream};
 use weftwork_reactor::{Event, Events, Interest, Mode, Poller, Token};
 
 use crate::Outcome;
-use crate::lifetime::die_with_parent;
 use crate::options::Options;
-use crate::protocol::Message;
+use weftwork_examples::processes::lifetime::die_with_parent;
+use weftwork_examples::processes::protocol::Message;
 
 /// Messages under way while connections are opened.
 const OPENING: usize = 256;

@@ -3,9 +3,9 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::coordinator::{ServerTotals, Traffic};
-use crate::measure::Kernel;
 use crate::options::Options;
 use crate::plan::Plan;
+use weftwork_examples::processes::measure::Kernel;
 
 /// Everything that was measured.
 #[derive(Debug)]

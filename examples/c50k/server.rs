@@ -8,10 +8,10 @@ use weftwork::net::{SocketAddr, TcpListener, TcpSocket, TcpStream};
 use weftwork::{Runtime, spawn, spawn_async};
 
 use crate::Outcome;
-use crate::lifetime::die_with_parent;
-use crate::measure::Usage;
 use crate::options::Options;
-use crate::protocol::Message;
+use weftwork_examples::processes::lifetime::die_with_parent;
+use weftwork_examples::processes::measure::Usage;
+use weftwork_examples::processes::protocol::Message;
 
 /// What a connection reads at once. It lives on the green thread's stack, or in the future.
 const BUFFER: usize = 512;

@@ -17,8 +17,8 @@ use weftwork::actor::{Options as ActorOptions, Reason, StartError};
 use weftwork::csp::{Sender, unbounded};
 
 use crate::Outcome;
-use crate::lifetime::die_with_parent;
 use crate::options::Options;
+use weftwork_examples::processes::lifetime::die_with_parent;
 
 /// What the master waits for.
 enum Event {

@@ -15,8 +15,8 @@ use weftwork::{Runtime, spawn};
 
 use crate::Outcome;
 use crate::http::{Connection, Request, Response};
-use crate::lifetime::die_with_parent;
 use crate::options::Options;
+use weftwork_examples::processes::lifetime::die_with_parent;
 
 /// The connections that are open.
 #[derive(Default)]

@@ -6,29 +6,36 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-use crate::Outcome;
+use super::Outcome;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
-    pub(crate) word: String,
+pub struct Message {
+    /// What it is about.
+    pub word: String,
     fields: BTreeMap<String, String>,
 }
 
 impl Message {
-    pub(crate) fn new(word: &str) -> Self {
+    /// Makes one without fields.
+    #[must_use]
+    pub fn new(word: &str) -> Self {
         Message {
             word: word.to_owned(),
             fields: BTreeMap::new(),
         }
     }
 
-    pub(crate) fn with(mut self, key: &str, value: impl Display) -> Self {
+    /// Adds a field.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Display) -> Self {
         self.fields.insert(key.to_owned(), value.to_string());
         self
     }
 
-    pub(crate) fn parse(line: &str) -> Self {
+    /// Reads a line.
+    #[must_use]
+    pub fn parse(line: &str) -> Self {
         let (head, text) = match line.split_once(" text=") {
             Some((head, text)) => (head, Some(text)),
             None => (line, None),
@@ -45,14 +52,24 @@ impl Message {
         }
     }
 
-    pub(crate) fn text(&self, key: &str) -> Outcome<&str> {
+    /// The text of a field.
+    ///
+    /// # Errors
+    ///
+    /// There is no such field.
+    pub fn text(&self, key: &str) -> Outcome<&str> {
         match self.fields.get(key) {
             Some(value) => Ok(value),
             None => Err(format!("no field {key} in: {self}")),
         }
     }
 
-    pub(crate) fn get<T: FromStr>(&self, key: &str) -> Outcome<T> {
+    /// The value of a field.
+    ///
+    /// # Errors
+    ///
+    /// There is no such field, or it is something else.
+    pub fn get<T: FromStr>(&self, key: &str) -> Outcome<T> {
         let value = self.text(key)?;
         value
             .parse()
@@ -60,7 +77,7 @@ impl Message {
     }
 
     /// Sends the line to the coordinator.
-    pub(crate) fn say(&self) {
+    pub fn say(&self) {
         // A coordinator that is gone takes this process with it: there is nobody left to tell.
         println!("{self}");
     }

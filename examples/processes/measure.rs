@@ -2,26 +2,30 @@
 
 use std::fs;
 
-use crate::Outcome;
+use super::Outcome;
 
 /// The memory and the context switches of one process so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// Resident memory.
-    pub(crate) rss_kib: u64,
+    pub rss_kib: u64,
     /// Page tables.
-    pub(crate) tables_kib: u64,
+    pub tables_kib: u64,
     /// Time on processors, in the program and in the kernel for it.
-    pub(crate) cpu_us: u64,
+    pub cpu_us: u64,
     /// Context switches because the process waited.
-    pub(crate) voluntary: u64,
+    pub voluntary: u64,
     /// Context switches because its time was over.
-    pub(crate) involuntary: u64,
+    pub involuntary: u64,
 }
 
 impl Usage {
     /// That of the calling process.
-    pub(crate) fn now() -> Outcome<Usage> {
+    ///
+    /// # Errors
+    ///
+    /// The system does not say.
+    pub fn now() -> Outcome<Usage> {
         let status = read("/proc/self/status")?;
         // SAFETY: the structure is one of integers, for which zero is a value.
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
@@ -43,15 +47,20 @@ fn microseconds(time: libc::timeval) -> u64 {
 
 /// What the kernel holds for everybody.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Kernel {
+pub struct Kernel {
     /// Objects in slabs: sockets, files, inodes, epoll entries…
-    pub(crate) slab_kib: u64,
+    pub slab_kib: u64,
     /// Buffers of TCP sockets.
-    pub(crate) buffers_kib: u64,
+    pub buffers_kib: u64,
 }
 
 impl Kernel {
-    pub(crate) fn now() -> Outcome<Kernel> {
+    /// What it holds now.
+    ///
+    /// # Errors
+    ///
+    /// The system does not say.
+    pub fn now() -> Outcome<Kernel> {
         let sockstat = read("/proc/net/sockstat")?;
         let tcp = sockstat
             .lines()
@@ -102,4 +111,16 @@ fn read(path: &str) -> Outcome<String> {
 fn field(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with(key))?;
     line.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Nanoseconds of a clock that is the same in all processes of the machine, and only goes forward.
+#[must_use]
+pub fn clock_ns() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a value that lives until after the call.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

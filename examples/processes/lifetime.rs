@@ -3,7 +3,11 @@
 use std::io;
 
 /// Asks the kernel to end this process when the one that started it ends, however that happens.
-pub(crate) fn die_with_parent() -> io::Result<()> {
+///
+/// # Errors
+///
+/// The kernel's, or the other one is gone already.
+pub fn die_with_parent() -> io::Result<()> {
     let parent = std::os::unix::process::parent_id();
     // SAFETY: this request takes one integer.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {

@@ -6,13 +6,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Instant;
 
-use crate::Outcome;
-use crate::options::Options;
-use crate::protocol::Message;
+use super::Outcome;
+use super::protocol::Message;
 
 /// All of them. Dropping it ends them.
 #[derive(Debug)]
-pub(crate) struct Children {
+pub struct Children {
     list: Vec<One>,
     sender: Sender<(usize, Option<Message>)>,
     inbox: Receiver<(usize, Option<Message>)>,
@@ -28,7 +27,8 @@ struct One {
 
 impl Children {
     /// None yet; no wait for any of them goes beyond `deadline`.
-    pub(crate) fn new(deadline: Instant) -> Self {
+    #[must_use]
+    pub fn new(deadline: Instant) -> Self {
         let (sender, inbox) = channel();
         Children {
             list: Vec::new(),
@@ -38,21 +38,28 @@ impl Children {
         }
     }
 
-    /// Runs this program again in `role`. Returns the child's number.
-    pub(crate) fn start(
+    /// Runs this program again with `arguments`, as the process of this name. Returns the child's number.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be run.
+    ///
+    /// # Panics
+    ///
+    /// Never: the child's streams are piped.
+    pub fn start(
         &mut self,
-        options: &Options,
-        role: &str,
-        index: u32,
-        workers: u32,
+        name: impl Into<String>,
+        arguments: impl IntoIterator<Item = String>,
     ) -> Outcome<usize> {
+        let name = name.into();
         let program = std::env::current_exe().map_err(|e| format!("own program: {e}"))?;
         let mut process = Command::new(program)
-            .args(options.child_arguments(role, index, workers))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|e| format!("{role} process {index}: {e}"))?;
+            .map_err(|e| format!("{name}: {e}"))?;
         let input = process.stdin.take().expect("it is piped");
         let output = process.stdout.take().expect("it is piped");
         let number = self.list.len();
@@ -65,21 +72,30 @@ impl Children {
             let _ = sender.send((number, None));
         });
         self.list.push(One {
-            name: format!("{role} process {index}"),
+            name,
             process,
             input,
         });
         Ok(number)
     }
 
-    pub(crate) fn tell(&mut self, child: usize, message: &Message) -> Outcome<()> {
+    /// Sends a line to a child.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn tell(&mut self, child: usize, message: &Message) -> Outcome<()> {
         let one = &mut self.list[child];
         writeln!(one.input, "{message}").map_err(|e| format!("{} has ended: {e}", one.name))
     }
 
     /// Waits for `word` from each of `from`, in any order, and returns the messages in the order of `from`.
     /// `progress` sees the other messages.
-    pub(crate) fn gather(
+    ///
+    /// # Errors
+    ///
+    /// The time is over, or one has ended, or says that something is wrong.
+    pub fn gather(
         &mut self,
         from: &[usize],
         word: &str,
@@ -123,7 +139,11 @@ impl Children {
     }
 
     /// Tells all of `to` the same and waits for `word` from each.
-    pub(crate) fn ask(&mut self, to: &[usize], command: &str, word: &str) -> Outcome<Vec<Message>> {
+    ///
+    /// # Errors
+    ///
+    /// As [`gather`](Self::gather).
+    pub fn ask(&mut self, to: &[usize], command: &str, word: &str) -> Outcome<Vec<Message>> {
         for &child in to {
             self.tell(child, &Message::new(command))?;
         }
@@ -131,7 +151,11 @@ impl Children {
     }
 
     /// Tells everybody to quit, and waits for that.
-    pub(crate) fn quit(mut self) -> Outcome<()> {
+    ///
+    /// # Errors
+    ///
+    /// One has failed.
+    pub fn quit(mut self) -> Outcome<()> {
         for child in 0..self.list.len() {
             self.tell(child, &Message::new("quit"))?;
         }
