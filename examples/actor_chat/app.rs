@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tungstenite::protocol::frame::coding::CloseCode;
 use weftwork::Handle;
+use weftwork::actor::reports;
 use weftwork::actor::shutdown::{Report, Shutdown};
 use weftwork::actor::supervisor::{
     ChildSpec, Counts, Kind, Restart, Rules, Strategy, SupervisorRef, SupervisorSpec,
@@ -17,7 +18,7 @@ use weftwork::net::TcpListener;
 
 use crate::Outcome;
 use crate::door::Door;
-use crate::hub::Hub;
+use crate::hub::{Hub, OVERFLOW};
 use crate::session::{Goodbye, Session};
 
 /// What a panic says that was asked for.
@@ -165,7 +166,8 @@ fn say_goodbye(hub: &Hub) {
     }
 }
 
-/// Keeps panics that were asked for out of the log. To be called before the first actor is started.
+/// Keeps what was asked for out of the log: panics, crashes, and the ends of sessions that are too slow.
+/// To be called before the first actor is started.
 pub(crate) fn quiet_on_purpose() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -173,4 +175,10 @@ pub(crate) fn quiet_on_purpose() {
             report(info);
         }
     }));
+    reports::set_hook(|incident| {
+        let text = incident.to_string();
+        if ![ON_PURPOSE, OVERFLOW].iter().any(|why| text.contains(why)) {
+            eprintln!("{text}");
+        }
+    });
 }

@@ -15,6 +15,9 @@ use crate::app::is_crash;
 use crate::room::Room;
 use crate::session::Session;
 
+/// Why a session ends whose mailbox was full.
+pub(crate) const OVERFLOW: &str = "mailbox overflow";
+
 /// Clones are alike.
 #[derive(Debug, Clone)]
 pub(crate) struct Hub(Arc<Shared>);
@@ -113,7 +116,7 @@ impl Counts {
         match report {
             Report::Started { .. } => self.sessions.add(1),
             Report::Ended { reason, .. } if is_crash(reason) => self.crashed.add(1),
-            Report::Ended { reason, .. } if *reason == overflow() => self.slow.add(1),
+            Report::Ended { reason, .. } if *reason == Reason::other(OVERFLOW) => self.slow.add(1),
             // Of a name that was taken meanwhile: the client is told.
             Report::StartFailed { .. } => {}
             _ => {
@@ -134,11 +137,6 @@ impl Counts {
             }
         }
     }
-}
-
-/// Why a session ends whose mailbox was full.
-fn overflow() -> Reason {
-    Reason::other("mailbox overflow")
 }
 
 /// A number that is only counted with.
