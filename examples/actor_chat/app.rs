@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use tungstenite::protocol::frame::coding::CloseCode;
 use weftwork::Handle;
-use weftwork::actor::reports;
+use weftwork::actor::reports::{self, Incident};
 use weftwork::actor::shutdown::{Report, Shutdown};
 use weftwork::actor::supervisor::{
-    ChildSpec, Counts, Kind, Restart, Rules, Strategy, SupervisorRef, SupervisorSpec,
+    self, ChildSpec, Counts, Kind, Restart, Rules, Strategy, SupervisorRef, SupervisorSpec,
 };
 use weftwork::actor::{Actor, Context, Reason, StartError};
 use weftwork::net::TcpListener;
@@ -176,6 +176,13 @@ pub(crate) fn quiet_on_purpose() {
         }
     }));
     reports::set_hook(|incident| {
+        if let Incident::Supervisor {
+            report: supervisor::Report::Started { .. },
+            ..
+        } = incident
+        {
+            return;
+        }
         let text = incident.to_string();
         if ![ON_PURPOSE, OVERFLOW].iter().any(|why| text.contains(why)) {
             eprintln!("{text}");
