@@ -6,7 +6,6 @@
 
 #![cfg(weftwork_loom)]
 
-#[allow(dead_code, reason = "what is held is all that is used here")]
 mod modelled;
 
 use modelled::Held;
