@@ -129,6 +129,43 @@ impl<A: Actor> Context<A> {
     /// threads in one of its own, elsewhere in a thread. When it is called off, or the actor ends, it unwinds
     /// from where it waits, if a scheduler can reach it there; one that computes goes on to its end, and what
     /// it returns is dropped.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, DeferredHandler, Handler, InitError, Options, ReplyTo, start};
+    ///
+    /// /// Counts words, and is told of more of them meanwhile.
+    /// struct Counter;
+    ///
+    /// struct Counted(usize, ReplyTo<usize>);
+    ///
+    /// impl Actor for Counter {
+    ///     type Args = ();
+    ///     fn init(_: (), _: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         Ok(Counter)
+    ///     }
+    /// }
+    ///
+    /// impl DeferredHandler<&'static str> for Counter {
+    ///     type Reply = usize;
+    ///     fn handle(&mut self, text: &'static str, reply: ReplyTo<usize>, ctx: &mut Context<Self>) {
+    ///         let work = move || text.split(' ').count();
+    ///         ctx.pipe_blocking(work, |words| Counted(words.unwrap_or(0), reply));
+    ///     }
+    /// }
+    ///
+    /// impl Handler<Counted> for Counter {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, Counted(words, reply): Counted, _: &mut Context<Self>) {
+    ///         reply.send(words);
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let counter = start::<Counter>(rt.handle(), (), Options::new())?;
+    /// assert_eq!(counter.ask("to and fro").unwrap(), 3);
+    /// # counter.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn pipe_blocking<T, M, K>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -149,6 +186,36 @@ impl<A: Actor> Context<A> {
 
     /// Calls work off: its task is cancelled, and its outcome not handled any more, even if it lies in the
     /// mailbox. False: it has been handled.
+    ///
+    /// ```
+    /// use weftwork_actor::{Actor, Context, Handler, InitError, Options, Reason, start};
+    ///
+    /// struct Search;
+    ///
+    /// struct Found(Result<u32, Reason>);
+    ///
+    /// impl Actor for Search {
+    ///     type Args = ();
+    ///     fn init(_: (), ctx: &mut Context<Self>) -> Result<Self, InitError> {
+    ///         let for_ever = ctx.pipe(std::future::pending(), Found);
+    ///         assert!(ctx.cancel_pipe(for_ever));
+    ///         assert!(!ctx.cancel_pipe(for_ever));
+    ///         Ok(Search)
+    ///     }
+    /// }
+    ///
+    /// impl Handler<Found> for Search {
+    ///     type Reply = ();
+    ///     fn handle(&mut self, Found(n): Found, _: &mut Context<Self>) {
+    ///         unreachable!("{n:?} was called off");
+    ///     }
+    /// }
+    ///
+    /// # let rt = weftwork_sched::Runtime::builder().workers(1).build()?;
+    /// let search = start::<Search>(rt.handle(), (), Options::new())?;
+    /// # search.kill();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn cancel_pipe(&mut self, pipe: PipeRef) -> bool {
         match self.own().more().pipes.0.remove(pipe.0) {
             Some(task) => {

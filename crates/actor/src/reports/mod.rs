@@ -88,6 +88,15 @@ impl fmt::Display for Incident {
 /// Tells `hook` of each incident from now on, instead of whoever was told before.
 ///
 /// The hook runs where the incident is, at several places at once if need be.
+///
+/// ```
+/// use weftwork_actor::reports::{self, Incident};
+///
+/// reports::set_hook(|incident| match incident {
+///     Incident::Crash(crash) => eprintln!("{:?}: {}", crash.pid, crash.reason),
+///     other => eprintln!("{other}"),
+/// });
+/// ```
 pub fn set_hook(hook: impl Fn(&Incident) + Send + Sync + 'static) {
     #[cfg(not(weftwork_loom))]
     hook::set(std::sync::Arc::new(hook));
@@ -109,7 +118,7 @@ pub fn print() {
     hook::print();
 }
 
-/// Reports nothing from now on.
+/// Reports nothing from now on: see [`print()`](print).
 pub fn silence() {
     #[cfg(not(weftwork_loom))]
     hook::silence();
