@@ -62,6 +62,11 @@ pub unsafe trait Host {
 
     /// The task that is current.
     fn current(&self) -> Option<RawTask>;
+
+    /// The time that the deadlines of waits on this thread go by. A host that simulates has one of its own.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
 }
 
 thread_local! {
@@ -114,6 +119,15 @@ pub fn current() -> Option<RawTask> {
     // SAFETY: `enter` promises that the host is valid until it is taken out.
     HOST.get()
         .and_then(|host| unsafe { host.as_ref() }.current())
+}
+
+/// The time on the calling thread: that of its host, the system's without one.
+#[inline]
+#[must_use]
+pub fn now() -> Instant {
+    // SAFETY: `enter` promises that the host is valid until it is taken out.
+    HOST.get()
+        .map_or_else(Instant::now, |host| unsafe { host.as_ref() }.now())
 }
 
 /// The address of the host of the calling thread, which tells it from others; null without one.

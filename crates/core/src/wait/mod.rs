@@ -88,10 +88,11 @@ impl fmt::Display for Interrupt {
 
 impl std::error::Error for Interrupt {}
 
-/// The point in time `timeout` from now; `None`, which means never, where that cannot be told.
+/// The point in time `timeout` from now; `None`, which means never, where that cannot be told. Now is what
+/// the host of the calling thread [says](host::now) it is.
 #[must_use]
 pub fn deadline_after(timeout: Duration) -> Option<Instant> {
-    Instant::now().checked_add(timeout)
+    host::now().checked_add(timeout)
 }
 
 /// Waits until `operation` is ready.
@@ -409,7 +410,7 @@ fn park_until_ready<T>(
         if let Poll::Ready(value) = operation(&mut context) {
             return Ok(value);
         }
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        if deadline.is_some_and(|deadline| deadline <= host.now()) {
             return last_look(operation, &mut context);
         }
         if PARKS.get() != parks {
