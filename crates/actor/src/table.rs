@@ -1,17 +1,21 @@
 //! A map by number that is small for a few entries and quick for many.
 //!
-//! Most actors have a link or two; a supervisor may have a hundred thousand. Up to eight entries are a row
-//! that is searched; more are hashed. The order of iteration is not specified.
+//! Most actors have a link or two; a supervisor may have a hundred thousand. The entries are a row, which is
+//! searched while it is short and has an index when it is not. The order of iteration is not specified, but
+//! follows from what was done with the table alone, not from the numbers: a simulation relies on that.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 const FEW: usize = 8;
 
-pub(crate) enum Table<V> {
-    Few(Vec<(u64, V)>),
-    Many(HashMap<u64, V, BuildHasherDefault<Spread>>),
+pub(crate) struct Table<V> {
+    row: Vec<(u64, V)>,
+    /// Where each entry is in the row. Made when there are more than a few, and kept.
+    index: Option<Box<Index>>,
 }
+
+type Index = HashMap<u64, usize, BuildHasherDefault<Spread>>;
 
 /// Numbers are given out in sequence: multiplying spreads them over the bits that a map looks at.
 #[derive(Default)]
@@ -35,73 +39,78 @@ impl Hasher for Spread {
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
-        Table::Few(Vec::new())
+        Table {
+            row: Vec::new(),
+            index: None,
+        }
     }
 }
 
 impl<V> Table<V> {
-    pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut V> {
-        match self {
-            Table::Few(row) => row.iter_mut().find(|(k, _)| *k == key).map(|(_, v)| v),
-            Table::Many(map) => map.get_mut(&key),
+    fn place(&self, key: u64) -> Option<usize> {
+        match &self.index {
+            None => self.row.iter().position(|(k, _)| *k == key),
+            Some(index) => index.get(&key).copied(),
         }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: u64) -> Option<&mut V> {
+        let at = self.place(key)?;
+        Some(&mut self.row[at].1)
     }
 
     pub(crate) fn insert(&mut self, key: u64, value: V) {
-        match self {
-            Table::Few(row) => {
-                if let Some((_, old)) = row.iter_mut().find(|(k, _)| *k == key) {
-                    *old = value;
-                } else if row.len() < FEW {
-                    row.push((key, value));
-                } else {
-                    let mut map: HashMap<_, _, _> = row.drain(..).collect();
-                    map.insert(key, value);
-                    *self = Table::Many(map);
-                }
+        if let Some(at) = self.place(key) {
+            self.row[at].1 = value;
+            return;
+        }
+        let at = self.row.len();
+        self.row.push((key, value));
+        match &mut self.index {
+            Some(index) => {
+                index.insert(key, at);
             }
-            Table::Many(map) => {
-                map.insert(key, value);
-            }
+            None if at < FEW => {}
+            None => self.make_index(),
         }
     }
 
+    fn make_index(&mut self) {
+        let index = self.row.iter().enumerate().map(|(at, (key, _))| (*key, at));
+        self.index = Some(Box::new(index.collect()));
+    }
+
     pub(crate) fn remove(&mut self, key: u64) -> Option<V> {
-        match self {
-            Table::Few(row) => {
-                let at = row.iter().position(|(k, _)| *k == key)?;
-                Some(row.swap_remove(at).1)
+        let at = self.place(key)?;
+        let (_, value) = self.row.swap_remove(at);
+        if let Some(index) = &mut self.index {
+            index.remove(&key);
+            // The last one has taken its place.
+            if let Some((moved, _)) = self.row.get(at) {
+                index.insert(*moved, at);
             }
-            Table::Many(map) => map.remove(&key),
         }
+        Some(value)
     }
 
     /// Takes those that `is_one` is true for.
     pub(crate) fn take_if(&mut self, is_one: impl Fn(&V) -> bool) -> Vec<V> {
-        match self {
-            Table::Few(row) => (row.extract_if(.., |(_, value)| is_one(value)))
-                .map(|(_, value)| value)
-                .collect(),
-            Table::Many(map) => (map.extract_if(|_, value| is_one(value)))
-                .map(|(_, value)| value)
-                .collect(),
+        let taken: Vec<_> = (self.row)
+            .extract_if(.., |(_, value)| is_one(value))
+            .map(|(_, value)| value)
+            .collect();
+        if !taken.is_empty() && self.index.is_some() {
+            self.make_index();
         }
+        taken
     }
 
     pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        let (row, map) = match self {
-            Table::Few(row) => (Some(row.iter().map(|(_, v)| v)), None),
-            Table::Many(map) => (None, Some(map.values())),
-        };
-        row.into_iter().flatten().chain(map.into_iter().flatten())
+        self.row.iter().map(|(_, value)| value)
     }
 
     pub(crate) fn into_values(self) -> impl Iterator<Item = V> {
-        let (row, map) = match self {
-            Table::Few(row) => (Some(row.into_iter().map(|(_, v)| v)), None),
-            Table::Many(map) => (None, Some(map.into_values())),
-        };
-        row.into_iter().flatten().chain(map.into_iter().flatten())
+        self.row.into_iter().map(|(_, value)| value)
     }
 }
 
@@ -122,5 +131,23 @@ mod tests {
         assert_eq!(table.remove(50), None);
         assert_eq!(table.take_if(|value| *value == 3), [3]);
         assert_eq!(table.into_values().sum::<u64>(), 4950 * 3 - 153);
+    }
+
+    #[test]
+    fn entries_are_found_wherever_removals_have_moved_them() {
+        let mut table = Table::default();
+        for n in 0..40_u64 {
+            table.insert(n, n);
+        }
+        for n in (0..40).step_by(3) {
+            assert_eq!(table.remove(n), Some(n));
+        }
+        let even = table.take_if(|n| n % 2 == 0);
+        assert_eq!(even.len(), 13);
+        for n in 0..40 {
+            let expected = (n % 3 != 0 && n % 2 != 0).then_some(n);
+            assert_eq!(table.get_mut(n).copied(), expected);
+        }
+        assert_eq!(table.values().count(), 13);
     }
 }
