@@ -19,7 +19,6 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
-use weftwork_core::wait::deadline_after;
 
 /// The address of an actor of type `A`, as large as a pointer. Clones are alike.
 ///
@@ -232,7 +231,7 @@ impl<A: Actor> Addr<A> {
         K: 'static,
     {
         let load = send::load::<A, M, K>(&self.cell, &message);
-        let verdict = send::admit(&self.cell, load, deadline_after(timeout));
+        let verdict = send::admit(&self.cell, load, self.cell.clock().deadline_after(timeout));
         self.post(message, load, verdict)
     }
 

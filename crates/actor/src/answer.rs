@@ -33,6 +33,7 @@
 //! Every step of one end acquires what the other end released in its own: that is the partner of each
 //! ordering here.
 
+use crate::clock::Clock;
 use crate::mailbox::pool;
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -308,8 +309,18 @@ impl<R> Asker<R> {
     ///
     /// # Errors
     /// The time was over first.
-    #[track_caller]
+    #[cfg(weftwork_loom)]
     pub fn wait(&mut self, deadline: Option<Instant>) -> Result<Option<R>, TimedOut> {
+        self.wait_by(Clock::SYSTEM, deadline)
+    }
+
+    /// As `wait`, by this clock.
+    #[track_caller]
+    pub(crate) fn wait_by(
+        &mut self,
+        clock: Clock<'_>,
+        deadline: Option<Instant>,
+    ) -> Result<Option<R>, TimedOut> {
         /// Takes the waker back at the end of the wait, however it ends.
         struct Waiting<'a, R>(&'a mut Asker<R>);
         impl<R> Drop for Waiting<'_, R> {
@@ -321,7 +332,7 @@ impl<R> Asker<R> {
             }
         }
         let waiting = Waiting(self);
-        wait::wait_deadline(ANSWER, deadline, |context| waiting.0.poll(context))
+        clock.wait(ANSWER, deadline, |context| waiting.0.poll(context))
     }
 }
 

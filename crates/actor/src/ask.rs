@@ -3,6 +3,7 @@
 use crate::accept::{self, Accepts, Packet};
 use crate::answer::{self, Asker};
 use crate::cell::CellRef;
+use crate::clock::Clock;
 use crate::error::{AskError, SendErrorKind};
 use crate::mailbox::inbox::Pushed;
 use crate::mailbox::letter::Letter;
@@ -10,10 +11,9 @@ use crate::mailbox::limit::Load;
 use crate::reply::Back;
 use crate::send::{self, Verdict};
 use crate::waits::Waits;
-use crate::within::within;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use weftwork_core::wait::{self, TimedOut, deadline_after};
+use weftwork_core::wait::{self, TimedOut};
 
 /// How long an ask waits that does not say how long.
 pub(crate) const DEFAULT: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ where
     let mut limit = Limit::Fresh(timeout);
     let load = send::load::<A, M, K>(cell, &message);
     let verdict = match send::try_admit(cell, load) {
-        Verdict::Wait => send::admit(cell, load, limit.deadline()),
+        Verdict::Wait => send::admit(cell, load, limit.deadline(cell.clock())),
         verdict => verdict,
     };
     let (mut answer, woken) = post::<A, M, K>(cell, &waits, message, load, verdict)?;
@@ -45,7 +45,7 @@ where
     {
         return got.ok_or_else(|| no_answer(cell));
     }
-    match answer.wait(limit.deadline()) {
+    match answer.wait_by(cell.clock(), limit.deadline(cell.clock())) {
         Ok(Some(got)) => Ok(got),
         Ok(None) => Err(no_answer(cell)),
         Err(TimedOut) => Err(AskError::Timeout),
@@ -60,9 +60,9 @@ enum Limit {
 
 impl Limit {
     /// Until when; `None` is for ever: no clock can tell the end.
-    fn deadline(&mut self) -> Option<Instant> {
+    fn deadline(&mut self, clock: Clock<'_>) -> Option<Instant> {
         if let Limit::Fresh(timeout) = *self {
-            *self = Limit::Running(deadline_after(timeout));
+            *self = Limit::Running(clock.deadline_after(timeout));
         }
         match *self {
             Limit::Running(deadline) => deadline,
@@ -94,7 +94,8 @@ where
         }
         answer.await.ok_or_else(|| no_answer(cell))
     };
-    within(Some(timeout), asked)
+    cell.clock()
+        .within(Some(timeout), asked)
         .await
         .unwrap_or(Err(AskError::Timeout))
 }

@@ -16,6 +16,7 @@
 //!    read it.
 
 use crate::executor::Engine;
+use crate::hooks::CAN_HOOK;
 use crate::mailbox::OnFull;
 use crate::mailbox::Priority;
 use crate::mailbox::inbox::{Inbox, Pushed};
@@ -49,6 +50,8 @@ pub(crate) struct Header {
     attention: AtomicBool,
     /// The actor is ending: what it drops now is not given up by a decision of its own. Set by the owner.
     ends: AtomicBool,
+    /// A test looks after the actor: see `hooks`.
+    pub(crate) is_hooked: bool,
     waker: UnsafeCell<Option<Waker>>,
     exit: UnsafeCell<Option<Reason>>,
     owned: UnsafeCell<Owned>,
@@ -97,6 +100,7 @@ impl Header {
             on_full,
             attention: AtomicBool::new(false),
             ends: AtomicBool::new(false),
+            is_hooked: CAN_HOOK && engine.hooks().is_some(),
             waker: UnsafeCell::new(None),
             exit: UnsafeCell::new(None),
             owned: UnsafeCell::new(owned),
@@ -185,6 +189,15 @@ impl Header {
     /// As [`push_message`](Self::push_message), but waking the actor is left to the caller.
     #[inline]
     pub(crate) fn put_message(&self, letter: Letter) -> Result<Pushed, Letter> {
+        match self.hooks() {
+            None => self.place_message(letter),
+            Some(hooks) => hooks.message(self, letter),
+        }
+    }
+
+    /// As `put_message`, past the hooks.
+    #[inline]
+    pub(crate) fn place_message(&self, letter: Letter) -> Result<Pushed, Letter> {
         let is_normal = letter.class().kind == Kind::Message(Priority::Normal);
         let pushed = self.inbox.push(letter)?;
         if !is_normal {

@@ -84,6 +84,9 @@ pub(crate) fn end(
         rest = Chain::new();
     }
     sort(cell, &mut rest);
+    if let Some(hooks) = cell.hooks() {
+        hooks.ended(cell, &reason);
+    }
     with(cell, |own| exit::announce(cell, own, &reason));
     cell.room.close();
     let (more, parent) = with(cell, |own| (own.more.take(), own.parent.take()));

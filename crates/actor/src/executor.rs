@@ -1,5 +1,6 @@
 //! Where actors run: any executor of tasks.
 
+use crate::hooks::Hooks;
 use crate::run::Runner;
 use std::any::Any;
 use std::fmt;
@@ -18,6 +19,11 @@ impl<E: Spawn + Clone + Send + Sync + 'static> Executor for E {}
 pub(crate) trait Engine: Spawn + Send + Sync {
     /// Spawns an actor's task. None: the executor takes no more.
     fn run(&self, runner: Runner) -> Option<TaskRef>;
+
+    /// Who looks after its actors, in a test.
+    fn hooks(&self) -> Option<&Hooks> {
+        None
+    }
 }
 
 impl<E: Executor> Engine for E {

@@ -66,6 +66,9 @@ pub(crate) fn leave_word(cell: &CellRef, made: Result<(), InitError>) {
 /// Calls `init`. The first poll may be on the stack of whoever waits for it: it handles no message.
 pub(crate) fn begin(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
     with(cell, |own| own.phase = Phase::Starting);
+    if let Some(injected) = cell.hooks().and_then(|hooks| hooks.fails_init(cell)) {
+        return conclude(cell, context, Err(injected));
+    }
     // SAFETY: we are the owner, and the table is the cell's.
     match panics::catch(|| unsafe { (cell.vtable.init)(cell) }) {
         Ok(Beginning::Done(made)) => conclude(cell, context, made),

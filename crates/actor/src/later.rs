@@ -11,7 +11,6 @@ use crate::timers::{Key, Tick, TimerRef};
 use std::any::TypeId;
 use std::fmt::Debug;
 use std::time::Duration;
-use weftwork_core::wait::deadline_after;
 
 impl<A: Actor> Context<A> {
     /// Sends the actor a message when `delay` is over, never earlier, behind those that have arrived by
@@ -200,7 +199,7 @@ impl<A: Actor> Context<A> {
         assert!(!period.is_zero(), "a timer that never rests");
         let number = number::next();
         let tick: Tick = Box::new(move |number| timed::<A, M, K>(number, message.clone()));
-        let due = deadline_after(period);
+        let due = self.cell().clock().deadline_after(period);
         self.own()
             .more()
             .timers
@@ -221,7 +220,7 @@ impl<A: Actor> Context<A> {
     {
         let number = number::next();
         let tick: Tick = Box::new(move |number| timed::<B, M, K>(number, message()));
-        let due = deadline_after(delay);
+        let due = self.cell().clock().deadline_after(delay);
         self.own().more().timers.add(number, due, None, key, tick);
         TimerRef(number)
     }

@@ -40,6 +40,11 @@
 //! tokio (feature `tokio`: `weftwork_actor::tokio`). A handler may wait in plain blocking style; where the executor has green threads that parks the
 //! actor alone, elsewhere the thread that polls it. An idle actor costs a few hundred bytes and no thread.
 //!
+//! # Testing
+//!
+//! With the feature `testing`, the module of that name has probes, a clock that a test moves, simulations whose
+//! interleavings are drawn by a seed, and faults.
+//!
 //! # What differs from OTP
 //!
 //! - A handler is interrupted where it awaits, and by a kill where a scheduler can wake it from its wait; a
@@ -57,6 +62,7 @@ mod answer;
 mod ask;
 mod async_actor;
 mod cell;
+mod clock;
 mod context;
 mod current;
 pub mod dead_letters;
@@ -68,6 +74,7 @@ mod executor;
 mod exit;
 mod feed;
 pub mod groups;
+mod hooks;
 mod init;
 pub mod introspect;
 mod later;
@@ -97,13 +104,14 @@ pub mod statem;
 pub mod supervisor;
 mod table;
 pub mod task;
+#[cfg(all(feature = "testing", not(weftwork_loom)))]
+pub mod testing;
 mod timers;
 #[cfg(all(feature = "tokio", not(weftwork_loom)))]
 pub mod tokio;
 mod vtable;
 mod waits;
 mod watcher;
-mod within;
 
 pub use accept::{Accepts, Awaiting, Deferred, Direct};
 #[doc(hidden)]

@@ -14,7 +14,6 @@ use std::any::type_name;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
-use weftwork_core::wait::deadline_after;
 
 /// Where messages of type `M` can be sent, whatever actor takes them. Made by
 /// [`Addr::recipient`](crate::Addr::recipient). To ask there is [`ReplyRecipient`](crate::ReplyRecipient).
@@ -118,7 +117,7 @@ impl<M: Send + 'static> Recipient<M> {
     #[track_caller]
     pub fn tell_timeout(&self, message: M, timeout: Duration) -> Result<(), SendError<M>> {
         let load = (self.table.load)(&self.cell, &message);
-        let verdict = send::admit(&self.cell, load, deadline_after(timeout));
+        let verdict = send::admit(&self.cell, load, self.cell.clock().deadline_after(timeout));
         self.post(message, load, verdict)
     }
 

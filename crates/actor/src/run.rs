@@ -9,6 +9,7 @@ use crate::cell::CellRef;
 use crate::current;
 use crate::end::end;
 use crate::exit;
+use crate::hooks::Injected;
 use crate::init;
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
@@ -101,6 +102,11 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
         Phase::Running => fire_timers(cell),
         Phase::Ended => return Poll::Ready(()),
     }
+    let batch = match cell.hooks() {
+        // There, whoever comes next is drawn after every message.
+        Some(hooks) if hooks.is_simulation() => 1,
+        _ => BATCH,
+    };
     let mut handled = 0;
     let mut start = None;
     loop {
@@ -111,7 +117,7 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
                 leave_room(cell, 0);
                 with(cell, |own| {
                     if let Some(more) = &mut own.more {
-                        more.timers.set_alarm(|| cell.waker());
+                        more.timers.set_alarm(cell.clock(), || cell.waker());
                     }
                 });
                 // Messages wait for the end of a handler that awaits; only news wake.
@@ -122,7 +128,7 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
             }
         }
         handled += 1;
-        if handled == BATCH || (handled % LOOK == 0 && is_over(&mut start)) {
+        if handled == batch || (handled % LOOK == 0 && is_over(&mut start)) {
             leave_room(cell, 0);
             fire_timers(cell);
             context.waker().wake_by_ref();
@@ -275,6 +281,11 @@ pub(crate) fn sort(cell: &CellRef, arrived: &mut Chain) {
 
 /// Hands a message to its handler, and lets know who watches.
 fn deliver(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
+    if let Some(hooks) = cell.hooks()
+        && let Some(injected) = hooks.handles(cell, &letter)
+    {
+        return inject(cell, letter, injected);
+    }
     let Some(watches) = with(cell, |own| own.watches()) else {
         return handle(cell, letter);
     };
@@ -285,6 +296,20 @@ fn deliver(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
         watches.end(&cell.pid());
     }
     done
+}
+
+/// Lets a fault of a test's happen instead of a handler.
+#[cold]
+fn inject(cell: &CellRef, letter: Letter, injected: Injected) -> Result<(), Reason> {
+    // Dropped when the end is known: its asker looks for the reason then.
+    with(cell, |own| own.more().remains.push(Box::new(letter)));
+    match injected {
+        Injected::Panic(text) => panics::catch(|| panic!("{text}")),
+        Injected::Kill => {
+            with(cell, |own| own.doom(Reason::Killed));
+            Ok(())
+        }
+    }
 }
 
 /// Hands a message to its handler.
@@ -390,7 +415,7 @@ fn fire_timers(cell: &CellRef) {
         return;
     }
     take_inbox(cell);
-    let now = Instant::now();
+    let now = cell.clock().now();
     loop {
         // The message of a series is cloned here: code of the user's.
         let due = panics::catch(|| with(cell, |own| own.more().timers.due(now)));

@@ -13,7 +13,7 @@ use crate::mailbox::weighed;
 use crate::signal::Signal;
 use std::pin::pin;
 use std::time::Instant;
-use weftwork_core::wait::{self, Reason};
+use weftwork_core::wait::Reason;
 
 /// What is to be done with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +97,7 @@ fn wait_for_room(cell: &CellRef, load: Load, deadline: Option<Instant>) -> Verdi
         return Verdict::Refuse(SendErrorKind::Full);
     }
     let mut place = pin!(cell.room.place(load));
-    let turn = wait::wait_deadline(Reason::new("mailbox"), deadline, |context| {
+    let turn = (cell.clock()).wait(Reason::new("mailbox"), deadline, |context| {
         cell.room.poll_admit(place.as_mut(), load, context)
     });
     match turn {

@@ -30,7 +30,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use crate::executor::Executor;
+use crate::clock::Clock;
+use crate::executor::{Executor, engine};
 use crate::pid::Pid;
 use crate::reason::Reason;
 use crate::task::{self, Task};
@@ -38,9 +39,8 @@ use crate::watcher::Watcher;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use weftwork_core::sync::Mutex;
-use weftwork_core::wait::deadline_after;
 
 /// The phases of a shutdown, and what is to be done in each. Clones are alike.
 #[derive(Clone)]
@@ -156,8 +156,10 @@ enum Running {
 
 #[track_caller]
 fn run_phase(executor: &impl Executor, phase: Phase) -> PhaseReport {
-    let begin = Instant::now();
-    let deadline = deadline_after(phase.limit);
+    let engine = engine(executor);
+    let clock = Clock::of(&*engine);
+    let begin = clock.now();
+    let deadline = clock.deadline_after(phase.limit);
     let mut report = PhaseReport {
         name: phase.name,
         took: Duration::ZERO,
@@ -180,9 +182,7 @@ fn run_phase(executor: &impl Executor, phase: Phase) -> PhaseReport {
         }
     }
     for job in running {
-        let left = deadline.map_or(Duration::MAX, |deadline| {
-            deadline.saturating_duration_since(Instant::now())
-        });
+        let left = clock.left(deadline);
         match job {
             Running::Work(name, mut task) => match task.wait_timeout(left) {
                 Some(Ok(())) => {}
@@ -204,7 +204,7 @@ fn run_phase(executor: &impl Executor, phase: Phase) -> PhaseReport {
             },
         }
     }
-    report.took = begin.elapsed();
+    report.took = clock.now().saturating_duration_since(begin);
     report
 }
 

@@ -99,6 +99,14 @@ impl Signal {
 impl Header {
     /// Sends a signal. False: the actor has ended.
     pub(crate) fn send(&self, signal: Signal) -> bool {
+        match self.hooks() {
+            None => self.put_signal(signal),
+            Some(hooks) => hooks.signal(self, signal),
+        }
+    }
+
+    /// As `send`, past the hooks.
+    pub(crate) fn put_signal(&self, signal: Signal) -> bool {
         self.push_urgently(signal.into_letter()).is_ok()
     }
 }

@@ -13,7 +13,6 @@ use crate::reason::Reason;
 use crate::run::Runner;
 use crate::vtable::Cell;
 use crate::waits::Waits;
-use crate::within::within;
 use std::sync::Arc;
 use std::time::Duration;
 use weftwork_core::{host, wait};
@@ -194,7 +193,8 @@ fn launch<A: Actor>(
     }
     // Before it can ask. A new actor waits for nobody yet.
     let waits = Waits::for_answer_of(&cell).ok();
-    let Some(task) = cell.engine.run(runner) else {
+    let may_start = cell.hooks().is_none_or(|hooks| hooks.starts(&cell, parent));
+    let Some(task) = may_start.then(|| cell.engine.run(runner)).flatten() else {
         if let Some(parent) = linked {
             // SAFETY: as above.
             unsafe { parent.owned() }.more().links.forget(cell.number);
@@ -227,11 +227,9 @@ impl Starting {
             }
             Err(made) => made,
         };
-        let told = match timeout {
-            None => made.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(timeout) => made.recv_timeout(timeout),
-        };
-        match told {
+        let clock = self.cell.clock();
+        let deadline = timeout.and_then(|timeout| clock.deadline_after(timeout));
+        match clock.receive(&mut made, deadline) {
             Ok(outcome) => result(outcome),
             Err(RecvTimeoutError::Timeout) => self.give_up(),
             Err(RecvTimeoutError::Disconnected) => Err(self.ended()),
@@ -243,7 +241,7 @@ impl Starting {
             Ok(outcome) => return result(outcome),
             Err(made) => made,
         };
-        match within(timeout, &mut made).await {
+        match self.cell.clock().within(timeout, &mut made).await {
             Some(Ok(outcome)) => result(outcome),
             Some(Err(_)) => Err(self.ended()),
             None => self.give_up(),

@@ -39,7 +39,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
-use weftwork_core::wait::deadline_after;
 use weftwork_csp::oneshot;
 
 /// Work that is done in an actor of its own. Dropping it lets the work go on, and its result is dropped.
@@ -324,17 +323,14 @@ impl<T: Send + 'static> Task<T> {
     /// ```
     #[track_caller]
     pub fn wait_timeout(&mut self, timeout: Duration) -> Option<Result<T, Reason>> {
-        self.wait_deadline(deadline_after(timeout))
+        let deadline = self.pid.clock().deadline_after(timeout);
+        self.wait_deadline(deadline)
     }
 
     #[track_caller]
     fn wait_deadline(&mut self, deadline: Option<Instant>) -> Option<Result<T, Reason>> {
         if !self.has_failed {
-            let got = match deadline {
-                Some(deadline) => self.result.recv_deadline(deadline),
-                None => self.result.recv_timeout(Duration::MAX),
-            };
-            match got {
+            match self.pid.clock().receive(&mut self.result, deadline) {
                 Ok(result) => return Some(Ok(result)),
                 Err(oneshot::RecvTimeoutError::Timeout) => return None,
                 Err(oneshot::RecvTimeoutError::Disconnected) => self.has_failed = true,
@@ -346,9 +342,7 @@ impl<T: Send + 'static> Task<T> {
 
     #[track_caller]
     fn end_by(&mut self, deadline: Option<Instant>) -> Option<Reason> {
-        let left = deadline.map_or(Duration::MAX, |deadline| {
-            deadline.saturating_duration_since(Instant::now())
-        });
+        let left = self.pid.clock().left(deadline);
         self.end.wait_timeout(left).ok()
     }
 

@@ -5,6 +5,7 @@
 //! and one whose message lies in the mailbox already is found out there: its number is not among the live
 //! ones any more. With the actor all its timers end.
 
+use crate::clock::Clock;
 use crate::mailbox::letter::Letter;
 use std::any::TypeId;
 use std::collections::{BTreeMap, HashMap};
@@ -13,7 +14,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 #[cfg(not(weftwork_loom))]
-use weftwork_core::timer::{Timer, call_at};
+use crate::clock::Alarm;
 
 /// Names one timer of an actor, for [`Context::cancel`](crate::Context::cancel). Another one is never named
 /// the same.
@@ -34,19 +35,25 @@ pub(crate) type Key = (TypeId, Box<str>);
 pub(crate) type Tick = Box<dyn FnMut(u64) -> Letter + Send>;
 
 struct Entry {
+    number: u64,
     tick: Tick,
     period: Option<Duration>,
 }
 
+/// When a timer is due, and how old it is.
+type Due = (Instant, u64);
+
 #[derive(Default)]
 pub(crate) struct Timers {
-    by_time: BTreeMap<(Instant, u64), Entry>,
+    /// In the order in which they fire: by time, and among equals by age.
+    by_time: BTreeMap<Due, Entry>,
+    ages: u64,
     /// When each live timer is due; `None`: it has fired, and its message waits for its turn.
-    live: HashMap<u64, Option<Instant>>,
+    live: HashMap<u64, Option<Due>>,
     keyed: HashMap<Key, u64>,
     keys: HashMap<u64, Key>,
     #[cfg(not(weftwork_loom))]
-    alarm: Option<Timer>,
+    alarm: Option<Alarm>,
 }
 
 impl Timers {
@@ -70,9 +77,16 @@ impl Timers {
             self.keyed.insert(key.clone(), number);
             self.keys.insert(number, key);
         }
+        self.ages += 1;
+        let due = due.map(|due| (due, self.ages));
         self.live.insert(number, due);
         if let Some(due) = due {
-            self.by_time.insert((due, number), Entry { tick, period });
+            let entry = Entry {
+                number,
+                tick,
+                period,
+            };
+            self.by_time.insert(due, entry);
         }
     }
 
@@ -83,7 +97,7 @@ impl Timers {
             None => false,
             Some(due) => {
                 if let Some(due) = due {
-                    drop(self.by_time.remove(&(due, number)));
+                    drop(self.by_time.remove(&due));
                 }
                 true
             }
@@ -116,40 +130,43 @@ impl Timers {
 
     /// Takes the next message that is due.
     pub(crate) fn due(&mut self, now: Instant) -> Option<Letter> {
-        let (due, number) = *self.by_time.first_key_value()?.0;
+        let first = self.by_time.first_entry()?;
+        let (due, age) = *first.key();
         if due > now {
             return None;
         }
-        let mut entry = self.by_time.remove(&(due, number))?;
+        let mut entry = first.remove();
+        let number = entry.number;
         let letter = (entry.tick)(number);
         let next = entry.period.and_then(|period| {
             // A tick that was missed is not made up for: the next one keeps to the rhythm.
             let late = now.saturating_duration_since(due);
             let missed = late.as_nanos() / period.as_nanos().max(1);
             let steps = u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1);
-            due.checked_add(period.checked_mul(steps)?)
+            let next = due.checked_add(period.checked_mul(steps)?)?;
+            Some((next, age))
         });
         self.live.insert(number, next);
         if let Some(next) = next {
-            self.by_time.insert((next, number), entry);
+            self.by_time.insert(next, entry);
         }
         Some(letter)
     }
 
     /// Sets the alarm for the earliest timer.
     #[cfg(not(weftwork_loom))]
-    pub(crate) fn set_alarm(&mut self, waker: impl FnOnce() -> Option<Waker>) {
+    pub(crate) fn set_alarm(&mut self, clock: Clock<'_>, waker: impl FnOnce() -> Option<Waker>) {
         let due = self.by_time.first_key_value().map(|((due, _), _)| *due);
-        if self.alarm.as_ref().map(Timer::deadline) == due {
+        if self.alarm.as_ref().map(Alarm::deadline) == due {
             return;
         }
         self.alarm = None;
         if let (Some(due), Some(waker)) = (due, waker()) {
-            self.alarm = Some(call_at(due, waker));
+            self.alarm = Some(clock.call_at(due, waker));
         }
     }
 
     /// A model has no clock: timers do not fire.
     #[cfg(weftwork_loom)]
-    pub(crate) fn set_alarm(&mut self, _: impl FnOnce() -> Option<Waker>) {}
+    pub(crate) fn set_alarm(&mut self, _: Clock<'_>, _: impl FnOnce() -> Option<Waker>) {}
 }

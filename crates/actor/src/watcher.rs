@@ -9,7 +9,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use weftwork_core::wait::{TimedOut, deadline_after};
+use weftwork_core::wait::TimedOut;
 
 /// A monitor in the hand of a thread, a green thread or a future. Made by [`Pid::watch`].
 ///
@@ -88,14 +88,14 @@ impl Watcher {
         if let Some(reason) = &self.reason {
             return Ok(reason.clone());
         }
-        let reason = self.receive(deadline_after(timeout))?;
+        let reason = self.receive(self.pid.clock().deadline_after(timeout))?;
         self.reason = Some(reason.clone());
         Ok(reason)
     }
 
     #[track_caller]
     fn receive(&mut self, deadline: Option<Instant>) -> Result<Reason, TimedOut> {
-        let told = self.end.wait(deadline)?;
+        let told = self.end.wait_by(self.pid.clock(), deadline)?;
         self.is_over = true;
         // None: its cell was dropped without an end, there is no such actor.
         Ok(told.unwrap_or_else(|| self.ended()))

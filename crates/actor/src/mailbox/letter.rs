@@ -79,6 +79,12 @@ impl Letter {
         unsafe { self.0.as_ref() }.class
     }
 
+    /// What tells the letter from all others, as long as it is there.
+    #[cfg(all(feature = "testing", not(weftwork_loom)))]
+    pub(crate) fn address(&self) -> usize {
+        self.0.addr().get()
+    }
+
     /// Takes the payload out.
     ///
     /// # Safety

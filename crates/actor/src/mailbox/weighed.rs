@@ -47,12 +47,26 @@ pub(crate) fn wrap(letter: Letter, load: Load) -> Letter {
     }
 }
 
+/// Looks at the letter, and its load if it has one.
+#[cfg(all(feature = "testing", not(weftwork_loom)))]
+pub(crate) fn peek(letter: &Letter) -> (Load, &Letter) {
+    if !is_weighed(letter) {
+        return (Load::ONE, letter);
+    }
+    // SAFETY: only `wrap` makes letters of these classes, of this.
+    let weighed = unsafe { letter.peek::<Weighed>() };
+    (weighed.load, &weighed.letter)
+}
+
+fn is_weighed(letter: &Letter) -> bool {
+    CLASSES
+        .as_ptr_range()
+        .contains(&std::ptr::from_ref(letter.class()))
+}
+
 /// Takes the load off, if the letter has one.
 pub(crate) fn open(letter: Letter) -> (Load, Letter) {
-    let is_weighed = CLASSES
-        .as_ptr_range()
-        .contains(&std::ptr::from_ref(letter.class()));
-    if !is_weighed {
+    if !is_weighed(&letter) {
         return (Load::ONE, letter);
     }
     // SAFETY: only `wrap` makes letters of these classes, of this.

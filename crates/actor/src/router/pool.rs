@@ -183,7 +183,7 @@ where
             Ok(member) => {
                 self.by_pid.insert(member.pid(), at);
                 let place = &mut self.places[at];
-                (place.member, place.since) = (member, Instant::now());
+                (place.member, place.since) = (member, ctx.cell().clock().now());
                 self.publish();
             }
             Err(_) => self.replace_later(at, ctx),
@@ -212,7 +212,7 @@ where
             keeper.by_pid.insert(member.pid(), at);
             keeper.places.push(Place {
                 member,
-                since: Instant::now(),
+                since: ctx.cell().clock().now(),
                 pause: FIRST_PAUSE,
             });
         }
@@ -223,7 +223,8 @@ where
     fn on_exit(&mut self, exit: Exit, ctx: &mut Context<Self>) {
         match self.by_pid.remove(&exit.from) {
             Some(at) => {
-                if self.places[at].since.elapsed() < SHORT {
+                let now = ctx.cell().clock().now();
+                if now.saturating_duration_since(self.places[at].since) < SHORT {
                     return self.replace_later(at, ctx);
                 }
                 self.places[at].pause = FIRST_PAUSE;

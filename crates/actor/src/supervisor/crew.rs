@@ -13,6 +13,7 @@ use super::report::Report;
 use super::rules::{Rules, Shutdown};
 use super::spec::{Clock, Reporter};
 use super::starting::StartContext;
+use crate::clock::Clock as ActorClock;
 use crate::context::Context;
 use crate::error::StartError;
 use crate::panics;
@@ -26,7 +27,7 @@ use std::hash::BuildHasher;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 use weftwork_core::wait::cancel::is_cancel_unwind;
-use weftwork_core::wait::{checkpoint, deadline_after};
+use weftwork_core::wait::checkpoint;
 
 /// What a supervisor has besides its plan.
 pub(crate) struct Tools {
@@ -41,13 +42,14 @@ impl Tools {
         reporter: Option<Reporter>,
         clock: Option<Clock>,
         stop_deadline: Option<Duration>,
+        random: Option<u64>,
     ) -> Self {
         Tools {
             reporter,
             clock,
             stop_deadline,
             // Each state of this kind has keys of its own.
-            random: RandomState::new().hash_one(0),
+            random: random.unwrap_or_else(|| RandomState::new().hash_one(0)),
         }
     }
 }
@@ -60,6 +62,10 @@ pub(crate) struct Crew<'a> {
 }
 
 impl Crew<'_> {
+    fn clock(&self) -> ActorClock<'_> {
+        self.ctx.cell().clock()
+    }
+
     /// Waits for the end of a child that was asked to stop, and kills it when its time is over.
     fn wait(
         &mut self,
@@ -78,7 +84,7 @@ impl Crew<'_> {
         };
         let pid = watch.pid().clone();
         if let Some(limit) = limit {
-            let left = limit.saturating_duration_since(Instant::now());
+            let left = pid.clock().left(Some(limit));
             match watch.wait_timeout(left) {
                 Ok(reason) => return truth(&pid, reason),
                 Err(_) => {
@@ -86,7 +92,7 @@ impl Crew<'_> {
                         self.report(Report::StopOverdue {
                             id: id.cloned(),
                             pid: pid.clone(),
-                            waited: since.elapsed(),
+                            waited: self.clock().now().saturating_duration_since(since),
                         });
                     }
                     self.ctx.exit(&pid, Reason::Kill);
@@ -121,7 +127,7 @@ impl Hands<Pid, ChildStart> for Crew<'_> {
     fn now(&mut self) -> Instant {
         match &self.tools.clock {
             Some(clock) => clock(),
-            None => Instant::now(),
+            None => self.clock().now(),
         }
     }
 
@@ -166,7 +172,7 @@ impl Hands<Pid, ChildStart> for Crew<'_> {
     }
 
     fn stop(&mut self, id: Option<&ChildId>, pid: &Pid, how: Shutdown) -> Reason {
-        let since = Instant::now();
+        let since = self.clock().now();
         // Before the signal. If it is the child that waits already, it ends when its time is over.
         let _waits = pid.cell().map(Waits::for_answer_of);
         let watch = self.ask_to_stop(pid, how);
@@ -174,7 +180,7 @@ impl Hands<Pid, ChildStart> for Crew<'_> {
     }
 
     fn stop_together(&mut self, children: Vec<(Pid, Shutdown)>) -> Vec<Reason> {
-        let since = Instant::now();
+        let since = self.clock().now();
         let asked = |(pid, how): (Pid, Shutdown)| (self.ask_to_stop(&pid, how), how);
         let asked: Vec<_> = children.into_iter().map(asked).collect();
         let wait = |(watch, how)| {
@@ -192,7 +198,21 @@ impl Hands<Pid, ChildStart> for Crew<'_> {
         }
     }
 
+    fn restarts(&mut self, id: Option<&ChildId>) {
+        let cell = self.ctx.cell();
+        if let Some(hooks) = cell.hooks() {
+            let id = id.map_or("without id", ChildId::as_str);
+            hooks.supervisor(cell, format_args!("restarts child {id}"));
+        }
+    }
+
     fn report(&mut self, report: Report) {
+        let cell = self.ctx.cell();
+        if let Some(hooks) = cell.hooks()
+            && let Report::GaveUp { .. } | Report::LimitReached { .. } = report
+        {
+            hooks.supervisor(cell, format_args!("sees {report}"));
+        }
         let me = self.ctx.pid();
         // What a log does wrong is not the children's fault.
         let told = catch_unwind(AssertUnwindSafe(|| match &self.tools.reporter {
@@ -219,7 +239,8 @@ impl<'a> Crew<'a> {
 
     /// The supervisor stops: from now on its deadline counts.
     pub(super) fn stopping(mut self) -> Self {
-        self.deadline = self.tools.stop_deadline.and_then(deadline_after);
+        let limit = self.tools.stop_deadline;
+        self.deadline = limit.and_then(|limit| self.clock().deadline_after(limit));
         self
     }
 }

@@ -10,6 +10,7 @@ use super::spec::SupervisorSpec;
 use super::table::Child;
 use crate::actor::{Actor, Exit, Handler, InitError};
 use crate::context::Context;
+use crate::hooks::Hooks;
 use crate::pid::Pid;
 use crate::reason::Reason;
 
@@ -33,9 +34,10 @@ impl Actor for Keeper {
     fn init(spec: SupervisorSpec, ctx: &mut Context<Self>) -> Result<Self, InitError> {
         spec.check().map_err(InitError::failed)?;
         ctx.trap_exit(true);
+        let random = ctx.cell().hooks().and_then(Hooks::random);
         let mut keeper = Keeper {
             plan: Plan::new(spec.flags),
-            tools: Tools::new(spec.reporter, spec.clock, spec.stop_deadline),
+            tools: Tools::new(spec.reporter, spec.clock, spec.stop_deadline, random),
             template: spec.template,
         };
         for child in spec.children {

@@ -43,6 +43,8 @@ pub(crate) trait Hands<P, S> {
     /// Has [`Plan::try_again`] called when the messages that are there are served, or after a wait.
     fn later(&mut self, again: Again, wait: Duration);
     fn report(&mut self, report: Report<P>);
+    /// Hears that a restart was counted, and is about to come.
+    fn restarts(&mut self, _: Option<&ChildId>) {}
 }
 
 /// Whether the supervisor goes on.

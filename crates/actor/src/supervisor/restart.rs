@@ -65,6 +65,7 @@ impl<P: Clone + Eq + Hash, S> Plan<P, S> {
             }
         }
         if is_allowed && self.window.allows(now) {
+            hands.restarts(id.as_ref());
             return Counted::Allowed;
         }
         hands.report(Report::GaveUp { id });

@@ -176,7 +176,8 @@ impl SupervisorSpec {
         self
     }
 
-    /// Takes the time of restarts and runs from `clock` instead of the system. Timers go by the system's.
+    /// Takes the time of restarts and runs from `clock` instead of the system. Timers go by that of the
+    /// executor.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
