@@ -118,7 +118,7 @@ pub fn print() {
     hook::print();
 }
 
-/// Reports nothing from now on: see [`print()`](print).
+/// Reports nothing from now on: see [`print`](print()).
 pub fn silence() {
     #[cfg(not(weftwork_loom))]
     hook::silence();
