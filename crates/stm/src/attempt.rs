@@ -130,10 +130,8 @@ fn register(tx: &Tx) -> Verdict {
         tx.location
     );
     let mut registration = Registration::new(&domain().table);
-    for read in reads.distinct() {
-        if !registration.add(read.var, read.node) {
-            return Verdict::Changed;
-        }
+    if !reads.all_distinct(|read| registration.add(read.var, read.node)) {
+        return Verdict::Changed;
     }
     Verdict::Retry(Pause::Change(registration, sources))
 }

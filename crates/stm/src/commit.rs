@@ -1,20 +1,21 @@
-//! The commit: lock all that is written, tick, look once more at all that was read, publish.
+//! The commit: lock all that is written, take a stamp, look once more at all that was read, publish.
 //!
 //! | step | against whom |
 //! | --- | --- |
 //! | 1. lock each variable to write | committers of the same variable |
-//! | 2. tick: the commit's place in the order of all | readers: who reads the clock from now on sees the locks |
-//! | 3. validate: unless nobody ticked since `time`, each node read is still the newest, not locked by others | committers that ticked before: they are seen locked or published |
+//! | 2. a stamp: the commit's place in the order of all | readers: who sees the clock at that stamp from now on sees the locks |
+//! | 3. validate: unless nobody took a stamp since `time`, each node read is still the newest, not locked by others | committers that took theirs before: they are seen locked or published |
 //! | 4. apply commuting closures | |
 //! | 5. publish each node, which unlocks | |
 //!
-//! The tick comes before the validation. If it came after, a commit T1 that has validated `x` could get a
+//! The stamp comes before the validation. If it came after, a commit T1 that has validated `x` could get a
 //! later time than a T2 that wrote `x` in between, though T1 saw the `x` before: a snapshot at T2's time
 //! would see T2's write and not T1's, and no serial order explains that.
 //!
 //! No code of users runs between 1 and 5, except commuting closures.
 
 use crate::canary::is_weak;
+use crate::clock::Stamp;
 use crate::commute::Commute;
 use crate::current::Committing;
 use crate::domain::domain;
@@ -49,12 +50,12 @@ pub(crate) fn commit(tx: &Tx) -> Result<(), Cause> {
         lock_all(&mut writes.entries, tx.is_serial)?;
         let is_early = is_weak("stm: tick before validation");
         let held_early = is_early && validate(tx, writes);
-        let tick = domain().clock.tick();
-        if tick.is_serial && !tx.is_serial && !is_weak("stm: gate") {
+        let stamp = stamp(tx, &writes.entries);
+        if stamp.is_serial && !tx.is_serial && !is_weak("stm: gate") {
             unlock_all(&writes.entries);
             return Err(Cause::Serial);
         }
-        let needs_validation = tick.before != tx.time.get() && !tx.is_serial;
+        let needs_validation = !stamp.is_next && !tx.is_serial;
         if needs_validation && !held_early && !validate(tx, writes) {
             unlock_all(&writes.entries);
             return Err(Cause::Validation);
@@ -66,13 +67,31 @@ pub(crate) fn commit(tx: &Tx) -> Result<(), Cause> {
             let (Some(fresh), Some(found)) = (entry.fresh, entry.found) else {
                 unreachable!("every entry was locked and has a value");
             };
-            if entry.var.replace(&tx.pin, found, fresh, tick.now) {
+            if entry.var.replace(&tx.pin, found, fresh, stamp.now) {
                 note_waiters(tx, entry.var);
             }
         }
         writes.end_commit();
         Ok(())
     })
+}
+
+/// Takes the commit's place in the order of all. Everything that is written is locked.
+#[inline]
+fn stamp(tx: &Tx, entries: &[Entry]) -> Stamp {
+    let clock = &domain().clock;
+    let newest = || {
+        let version = |entry: &Entry| entry.found.map_or(0, |found| found.node().version());
+        entries.iter().map(version).max().unwrap_or(0)
+    };
+    let log = &tx.log;
+    if log.rhythm.shares() && !tx.is_serial {
+        return clock.share(newest());
+    }
+    let stamp = clock.tick(tx.time.get(), newest);
+    log.rhythm.note_tick(stamp.is_next);
+    log.time.set(stamp.now);
+    stamp
 }
 
 /// Whether all that was read is still there, and not about to be replaced by others.
@@ -128,7 +147,7 @@ fn lock_all(entries: &mut [Entry], is_serial: bool) -> Result<(), Cause> {
                 break found;
             }
             if is_serial && spins >= SPINS {
-                // Whoever has it steps back, or has ticked before us and publishes.
+                // Whoever has it steps back, or has its stamp from before ours and publishes.
                 thread::yield_now();
             } else if spins == SPINS {
                 unlock_all(&entries[..n]);
@@ -189,7 +208,7 @@ pub(crate) fn store(var: VarRef, fresh: Fresh) {
             drop(place);
             let pin = reclaim::pin();
             let found = lock_for_store(var);
-            let now = domain().clock.tick().now;
+            let now = stamp_store(found).now;
             finish_store(&pin, var, fresh, found, now);
             drop(turn);
             return;
@@ -201,13 +220,20 @@ pub(crate) fn store(var: VarRef, fresh: Fresh) {
 fn try_store(var: VarRef, fresh: Fresh) -> Result<(), Fresh> {
     let pin = reclaim::pin();
     let found = lock_for_store(var);
-    let tick = domain().clock.tick();
-    if tick.is_serial {
+    let stamp = stamp_store(found);
+    if stamp.is_serial {
         var.unlock(found);
         return Err(fresh);
     }
-    finish_store(&pin, var, fresh, found, tick.now);
+    finish_store(&pin, var, fresh, found, stamp.now);
     Ok(())
+}
+
+#[inline]
+fn stamp_store(found: Word) -> Stamp {
+    domain()
+        .clock
+        .tick(domain().clock.now(), || found.node().version())
 }
 
 /// Takes the one lock, however long it takes: who waits for no second one holds up nobody.

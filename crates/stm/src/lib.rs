@@ -33,6 +33,7 @@ mod local;
 mod log;
 mod node;
 mod reclaim;
+mod rhythm;
 mod run;
 mod serial;
 mod snapshot;
@@ -55,6 +56,9 @@ pub use future::{
 };
 pub use local::TxLocal;
 pub use reclaim::{Backlog, flush};
+#[cfg(weftwork_loom)]
+#[doc(hidden)]
+pub use rhythm::model::share_stamps;
 pub use run::{atomically, try_atomically};
 pub use snapshot::{Snapshot, snapshot};
 pub use stats::{Conflicts, Counts, Stats, stats};

@@ -7,7 +7,8 @@
 //! 1. A node is private to the [`Fresh`] that owns it, until it is published with [`Fresh::publish`]. From
 //!    then on nobody writes to it until its memory is reclaimed.
 //! 2. A published node is replaced at most once. Who replaced it retires it, with the version of the
-//!    replacement already taken from the clock; so whoever was pinned before may still follow `prev` to it.
+//! 2. A published node is replaced at most once. Who replaced it retires it, with the stamp of the replacement
+//!    already taken; so whoever was pinned before may still follow `previous` to it.
 //! 3. A [`NodeRef`] to a published node is kept only by whoever has been pinned since it found the node, in
 //!    the variable or behind a node newer than the clock it has read since the pin; so the node is alive.
 //!    A `NodeRef` to a private node is kept no longer than the attempt, which keeps the `Fresh`.

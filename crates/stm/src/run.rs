@@ -18,7 +18,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use weftwork_core::sync::{hint, thread};
 use weftwork_core::wait::{self, Reason};
 
@@ -27,6 +27,15 @@ pub(crate) const PATIENCE: u32 = if cfg!(weftwork_loom) { 1 } else { 8 };
 
 /// After so many attempts in a row, and again after as many more, others on the same thread get a turn.
 const STRIDE: u32 = 32;
+
+/// For how long a transaction stands back after its first conflict; twice as long after the second, and so on.
+///
+/// That is as long as a hundred short transactions. Two threads that want the same variable pass its lines to and
+/// fro, which costs each several times what a transaction costs alone. While one stands back, the other has them to
+/// itself: so they come to nearly the speed of one, instead of a third of it.
+const ASIDE: Duration = Duration::from_micros(5);
+/// So many looks at nothing between two looks at the clock.
+const PAUSES: u32 = 32;
 
 /// What a transaction that retries waits for.
 pub(crate) const RETRY: Reason = Reason::new("retry");
@@ -233,7 +242,7 @@ impl Run {
         if self.conflicts > 3 {
             thread::yield_now();
         } else if !cfg!(weftwork_loom) {
-            (0..1_u32 << (self.conflicts + 3)).for_each(|_| hint::spin_loop());
+            stand_back(ASIDE * (1 << (self.conflicts - 1)));
         }
         None
     }
@@ -324,6 +333,14 @@ impl Run {
                 counters.add(what, 1);
             }
         }
+    }
+}
+
+/// Does nothing for so long.
+fn stand_back(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        (0..PAUSES).for_each(|_| hint::spin_loop());
     }
 }
 

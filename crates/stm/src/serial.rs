@@ -1,7 +1,7 @@
 //! The serial turn: one transaction runs alone, and nobody can make it fail.
 //!
 //! The holder has [closed](crate::clock::Clock::close) the gate in the clock, so it reads and writes against
-//! nobody: who ticked before has its locks in plain sight, who ticks later steps back.
+//! nobody: who took a stamp before has its locks in plain sight, who takes one later steps back.
 //!
 //! Threads and green threads get the turn in the order in which they asked. Futures keep their place in the
 //! line, too, but are passed by others while nobody polls them: a future that is not polled must not hold

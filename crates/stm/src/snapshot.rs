@@ -1,8 +1,8 @@
 //! Reading many variables as they were at one instant, without a log and without conflicts.
 //!
-//! A snapshot pins, then reads the clock; from then on it reads each variable as of that time, going back
-//! through the nodes that were replaced since. They are all still there: whoever replaced one ticked after
-//! the clock was read, so retired it after the pin.
+//! A snapshot pins, then [cuts](crate::clock::Clock::cut) time; from then on it reads each variable as of that
+//! time, going back through the nodes that were replaced since. They are all still there: whoever replaced one
+//! took its stamp after the cut, so retired it after the pin.
 
 use crate::canary::is_weak;
 use crate::current::{Entered, Kind};
@@ -43,7 +43,7 @@ pub fn snapshot<R>(f: impl FnOnce(&Snapshot) -> R) -> R {
     let pin = reclaim::pin();
     let snapshot = Snapshot {
         // Read after the pin: see the head of this file.
-        time: domain().clock.now(),
+        time: domain().clock.cut(),
         _pin: pin,
         _of_this_thread: PhantomData,
     };
@@ -61,7 +61,7 @@ impl Snapshot {
         let mut node = word.node();
         let is_newest = node.version() <= self.time;
         if word.is_locked() && is_newest && !is_weak("stm: snapshot behind a lock") {
-            // The commit that has the lock may have ticked before our time.
+            // The commit that has the lock may have its stamp from before our time.
             word = var.look_unlocked();
             node = word.node();
         }

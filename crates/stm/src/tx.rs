@@ -55,7 +55,7 @@ pub(crate) enum Cause {
 pub struct Tx {
     pub(crate) log: Box<Log>,
     pub(crate) pin: Pin,
-    /// The state that is read: that of this time.
+    /// The state that is read: that of this time. The thread has seen the clock at it, now or earlier.
     pub(crate) time: Cell<u64>,
     pub(crate) fate: Cell<Fate>,
     pub(crate) retries_at: Cell<&'static Location<'static>>,
@@ -79,11 +79,16 @@ impl Tx {
         is_eager: bool,
         location: &'static Location<'static>,
     ) -> Tx {
+        // Any time that the thread has seen does: what is newer moves it. Alone, nothing is newer.
+        let time = if is_serial {
+            domain().clock.now()
+        } else {
+            log.time.get()
+        };
         Tx {
             log,
             pin,
-            // Read after the pin: see the invariants of the clock.
-            time: Cell::new(domain().clock.now()),
+            time: Cell::new(time),
             fate: Cell::new(Fate::Running),
             retries_at: Cell::new(location),
             attempt,
@@ -222,15 +227,17 @@ impl Tx {
                 self.log.reads.push(var, node);
                 return Ok(node);
             }
-            if !self.extend() {
+            if !self.extend(node.version()) {
                 return Err(self.stop(Fate::Conflict));
             }
         }
     }
 
-    /// Moves the time forward to now, if all that was read is still there.
-    pub(crate) fn extend(&self) -> bool {
-        let now = domain().clock.now();
+    /// Moves the time forward to now, which is `stamp` at least, if all that was read is still there.
+    fn extend(&self, stamp: u64) -> bool {
+        let now = domain().clock.reach(stamp);
+        self.log.time.set(now);
+        self.log.rhythm.note_newer();
         let still = self.log.all_reads(|read| read.var.look().is(read.node));
         if still {
             let now = if is_weak("stm: extension") {

@@ -142,7 +142,7 @@ pub struct Changed<'w, T: 'static> {
 impl<T: Send + Sync + 'static> Changed<'_, T> {
     fn poll_change(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            if let Some(registration) = &self.registration {
+            if let Some(registration) = &mut self.registration {
                 if registration.poll(context).is_pending() {
                     return Poll::Pending;
                 }

@@ -37,7 +37,7 @@ fn alone(n: &TVar<u32>) {
 #[cfg_attr(weftwork_canary, should_panic(expected = "an increment is lost"))]
 fn canary_a_committer_that_ticks_behind_the_gate_steps_back() {
     weaken!("stm: gate");
-    model("irrevocable against commit", 1100, || {
+    model("irrevocable against commit", 850, || {
         let n = var();
         let other = thread::spawn({
             let n = Arc::clone(&n);
@@ -53,7 +53,7 @@ fn canary_a_committer_that_ticks_behind_the_gate_steps_back() {
 #[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
 fn canary_the_end_of_a_turn_wakes_the_next() {
     weaken!("stm: end of a turn");
-    model("irrevocable against irrevocable", 350, || {
+    model("irrevocable against irrevocable", 170, || {
         let n = var();
         let other = thread::spawn({
             let n = Arc::clone(&n);
@@ -82,7 +82,7 @@ fn a_store_waits_for_the_end_of_the_turn() {
 
 #[test]
 fn a_body_runs_once_after_it_has_become_irrevocable() {
-    model("once", 1100, || {
+    model("once", 850, || {
         let n = var();
         let other = thread::spawn({
             let n = Arc::clone(&n);
@@ -97,4 +97,31 @@ fn a_body_runs_once_after_it_has_become_irrevocable() {
         assert_eq!(runs, 1);
         other.join().unwrap();
     });
+}
+
+#[test]
+#[cfg_attr(weftwork_canary, should_panic(expected = "an increment is lost"))]
+fn canary_a_committer_that_shares_its_stamp_behind_the_gate_steps_back() {
+    weaken!("stm: gate");
+    weftwork_stm::share_stamps(true);
+    let _end = End;
+    model("irrevocable against shared stamp", 1100, || {
+        let n = var();
+        let other = thread::spawn({
+            let n = Arc::clone(&n);
+            move || atomically(|tx| n.update(tx, |n| n + 1))
+        });
+        alone(&n);
+        other.join().unwrap();
+        assert_eq!(n.load(), 2, "an increment is lost");
+    });
+}
+
+/// Ends the sharing of stamps.
+struct End;
+
+impl Drop for End {
+    fn drop(&mut self) {
+        weftwork_stm::share_stamps(false);
+    }
 }

@@ -18,6 +18,22 @@ macro_rules! weaken {
     };
 }
 
+/// Lets commits share their stamps, until it is dropped.
+struct Sharing;
+
+impl Sharing {
+    fn begin() -> Sharing {
+        weftwork_stm::share_stamps(true);
+        Sharing
+    }
+}
+
+impl Drop for Sharing {
+    fn drop(&mut self) {
+        weftwork_stm::share_stamps(false);
+    }
+}
+
 /// Two variables that exist already.
 fn pair() -> Arc<[TVar<u32>; 2]> {
     let pair = [TVar::new(0), TVar::new(0)];
@@ -92,5 +108,38 @@ fn a_variable_that_two_use_first_is_one() {
         other.join().unwrap();
         assert!(n <= 1);
         assert_eq!(var.load(), 1);
+    });
+}
+
+#[test]
+#[cfg_attr(weftwork_canary, should_panic(expected = "a torn state"))]
+fn canary_a_snapshot_waits_for_a_commit_that_may_have_its_shared_stamp() {
+    weaken!("stm: snapshot behind a lock");
+    let _sharing = Sharing::begin();
+    model("snapshot against shared stamp", 65, || {
+        let vars = pair();
+        let writer = thread::spawn({
+            let vars = Arc::clone(&vars);
+            move || set_both(&vars, 1)
+        });
+        let (a, b) = snapshot(|s| (*vars[0].view(s), *vars[1].view(s)));
+        assert_eq!(a, b, "a torn state");
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_snapshot_sees_what_was_committed_with_a_shared_stamp() {
+    let _sharing = Sharing::begin();
+    model("snapshot after shared stamp", 20, || {
+        let vars = pair();
+        let other = thread::spawn({
+            let vars = Arc::clone(&vars);
+            move || vars[1].store(7)
+        });
+        set_both(&vars, 1);
+        let a = snapshot(|s| *vars[0].view(s));
+        assert_eq!(a, 1, "a commit that had ended is not seen");
+        other.join().unwrap();
     });
 }

@@ -71,7 +71,7 @@ fn canary_the_entry_comes_before_the_mark() {
 
 #[test]
 fn one_commit_wakes_a_future_and_a_thread() {
-    model("two sleepers", 100, || {
+    model("two sleepers", 40, || {
         let flag = Arc::new(var(0));
         let mut context = Context::from_waker(Waker::noop());
         let mut future = pin!(atomically_async(|tx| tx.check(*flag.get(tx)? == 1)));

@@ -12,6 +12,7 @@ pub(crate) mod writes;
 
 use crate::commute::Commute;
 use crate::node::{Fresh, NodeRef};
+use crate::rhythm::Rhythm;
 use crate::stats::Registered;
 use crate::var::inner::VarRef;
 use crate::waiting::Source;
@@ -47,6 +48,10 @@ pub(crate) struct Log {
     /// Addresses of variables that the commit has written, and that somebody waits for. Taken out at its end.
     pub(crate) wakes: Cell<Vec<usize>>,
     pub(crate) counters: Registered,
+    /// The latest time that the thread has seen. Not cleared.
+    pub(crate) time: Cell<u64>,
+    /// How commits get their stamps. Not cleared.
+    pub(crate) rhythm: Rhythm,
 }
 
 /// A point that the log can be rolled back to.

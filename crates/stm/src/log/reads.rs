@@ -35,24 +35,21 @@ impl Reads {
         self.0.with(|reads| unsafe { (*reads).len() })
     }
 
-    /// The variables that were read, each once.
-    pub(crate) fn distinct(&self) -> Vec<Read> {
-        // SAFETY: the only access, by the invariant.
-        let all = self.0.with(|reads| unsafe { (*reads).clone() });
-        if all.len() <= FEW {
-            // In the order of reading, which is the same each time a model runs, as addresses are not.
-            let mut distinct: Vec<Read> = Vec::with_capacity(all.len());
-            for read in all {
-                if distinct.iter().all(|other| other.var != read.var) {
-                    distinct.push(read);
-                }
+    /// Whether `holds` of the variables that were read, each once. It must not touch the log of the reads.
+    pub(crate) fn all_distinct(&self, mut holds: impl FnMut(&Read) -> bool) -> bool {
+        self.0.with(|reads| {
+            // SAFETY: the only access, by the invariant: `holds` is code of this crate that keeps its promise.
+            let reads: &[Read] = unsafe { &*reads };
+            if reads.len() > FEW {
+                let mut distinct = reads.to_vec();
+                distinct.sort_unstable_by_key(|read| read.var);
+                distinct.dedup_by_key(|read| read.var);
+                return distinct.iter().all(holds);
             }
-            return distinct;
-        }
-        let mut distinct = all;
-        distinct.sort_unstable_by_key(|read| read.var);
-        distinct.dedup_by_key(|read| read.var);
-        distinct
+            // In the order of reading, which is the same each time a model runs, as addresses are not.
+            let is_new = |n: usize| reads[..n].iter().all(|other| other.var != reads[n].var);
+            (0..reads.len()).all(|n| !is_new(n) || holds(&reads[n]))
+        })
     }
 
     /// Whether `holds` of all reads. It must not touch the log of the reads.

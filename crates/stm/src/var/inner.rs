@@ -104,8 +104,8 @@ impl VarRef {
         self.head.store(node.as_ptr(), order);
         let old = NonNull::new(old.as_ptr()).expect("a node");
         // SAFETY: it was replaced just now, by us alone, who had the lock: so it is retired once, and nobody
-        // finds it in the variable. Who pins from now on reads a clock that is not behind `now`, so does not
-        // follow the new node's `previous`. The nodes of one variable are of one type, `dispose`'s.
+        // finds it in the variable. Who pins and cuts from now on gets a time that is not behind `now`, so does
+        // not follow the new node's `previous`. The nodes of one variable are of one type, `dispose`'s.
         unsafe { reclaim::retire(pin, old.cast(), dispose) };
         found.has_waiters()
     }
@@ -138,8 +138,9 @@ impl Inner {
 
     #[inline]
     pub(crate) fn look(&self) -> Word {
-        // Acquire: pairs with `VarRef::replace`, whose node is read next.
-        Word(self.head.load(Ordering::Acquire))
+        // Acquire: pairs with `VarRef::replace`, whose node is read next. SeqCst: in one order with the locks and
+        // the clock, see there.
+        Word(self.head.load(Ordering::SeqCst))
     }
 
     /// Waits until nobody holds the lock. Committers hold it for some ten nanoseconds, unless the system
@@ -172,11 +173,11 @@ impl Inner {
         let mut word = self.look();
         while !word.is_locked() {
             let locked = word.0.map_addr(|address| address | LOCK);
-            // AcqRel: what follows in the commit stays behind the lock, and the lock is seen by whoever
-            // acquires the tick. Acquire: as in `look`.
+            // SeqCst: what follows in the commit stays behind the lock, which is in one order with the looks of
+            // others and the clock, see there.
             match self
                 .head
-                .compare_exchange(word.0, locked, Ordering::AcqRel, Ordering::Acquire)
+                .compare_exchange(word.0, locked, Ordering::SeqCst, Ordering::SeqCst)
             {
                 Ok(_) => return Some(word),
                 Err(other) => word = Word(other),

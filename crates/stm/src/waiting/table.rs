@@ -48,19 +48,27 @@ impl Table {
 
     /// Wakes all who wait for the variable at `address`, whose word said that there are some; how many.
     pub(crate) fn wake(&self, address: usize) -> usize {
-        let mut woken = Vec::new();
+        // Most often there is one: then nothing is allocated.
+        let mut first = None;
+        let mut others = Vec::new();
         {
             let mut bucket = self.bucket(address).lock();
             let mut n = 0;
             while n < bucket.len() {
-                if bucket[n].address == address {
-                    woken.push(bucket.swap_remove(n).waiter);
-                } else {
+                if bucket[n].address != address {
                     n += 1;
+                    continue;
+                }
+                let waiter = bucket.swap_remove(n).waiter;
+                if first.is_none() {
+                    first = Some(waiter);
+                } else {
+                    others.push(waiter);
                 }
             }
         }
-        woken.into_iter().filter(|waiter| waiter.notify()).count()
+        let all = first.into_iter().chain(others);
+        all.filter(|waiter| waiter.notify()).count()
     }
 }
 
@@ -69,7 +77,10 @@ impl Table {
 pub(crate) struct Registration {
     table: &'static Table,
     waiter: Arc<Waiter>,
-    addresses: Vec<usize>,
+    /// Whoever notified it has taken out the entry that this was for.
+    is_notified: bool,
+    first: Option<usize>,
+    others: Vec<usize>,
 }
 
 impl Registration {
@@ -77,7 +88,9 @@ impl Registration {
         Registration {
             table,
             waiter: Arc::new(Waiter::new()),
-            addresses: Vec::new(),
+            is_notified: false,
+            first: None,
+            others: Vec::new(),
         }
     }
 
@@ -85,7 +98,11 @@ impl Registration {
     pub(crate) fn add(&mut self, var: VarRef, node: NodeRef) -> bool {
         let address = var.address();
         let waiter = Arc::clone(&self.waiter);
-        self.addresses.push(address);
+        if self.first.is_none() {
+            self.first = Some(address);
+        } else {
+            self.others.push(address);
+        }
         if is_weak("stm: entry before mark") && !var.announce(node) {
             return false;
         }
@@ -96,8 +113,10 @@ impl Registration {
         is_weak("stm: entry before mark") || var.announce(node)
     }
 
-    pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.waiter.poll(context)
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let polled = self.waiter.poll(context);
+        self.is_notified |= polled.is_ready();
+        polled
     }
 }
 
@@ -106,7 +125,11 @@ impl Drop for Registration {
         if is_gone() {
             return;
         }
-        for &address in &self.addresses {
+        if self.is_notified && self.others.is_empty() {
+            // The only entry is out.
+            return;
+        }
+        for &address in self.first.iter().chain(&self.others) {
             let mut bucket = self.table.bucket(address).lock();
             let mine = |entry: &Entry| Arc::ptr_eq(&entry.waiter, &self.waiter);
             let mut entry = None;
