@@ -185,7 +185,7 @@ impl Clock {
     /// Closes the gate for all committers that take their stamps from now on. No stamp is ahead then.
     pub(crate) fn close(&self) {
         let mut word = self.load();
-        while let Err(other) = self.replace(word, (word & !FLAGS) + TICK | SERIAL) {
+        while let Err(other) = self.replace(word, ((word & !FLAGS) + TICK) | SERIAL) {
             word = other;
         }
     }
