@@ -73,14 +73,19 @@ impl<A: Handler<M>, M: Send + 'static> Accepts<M, Direct> for A {
         A::weigh(message)
     }
 
+    #[inline]
     fn run(slot: Slot<'_, Self, M, Self::Reply>) -> Outcome {
         let cell = slot.cell;
-        let guard = slot.back.guard(cell);
+        let guard = slot.back.if_asked().map(|back| back.guard(cell));
         // SAFETY: a slot is made by `deliver`, whose caller is the owner; nothing else reaches the actor.
         if let Some(actor) = unsafe { vtable::actor::<A>(cell) } {
             // SAFETY: the owner, as above; it does not outlive this call.
             let mut ctx = unsafe { Context::new(cell.pointer()) };
-            guard.answer(actor.handle(slot.message, &mut ctx));
+            let answer = actor.handle(slot.message, &mut ctx);
+            match guard {
+                Some(guard) => guard.answer(answer),
+                None => drop(answer),
+            }
         }
         Outcome(Delivery::Done)
     }
@@ -179,6 +184,7 @@ where
 }
 
 /// Puts a message and its way back into a letter.
+#[inline]
 pub(crate) fn letter<A, M, K>(message: M, back: Back<A::Reply>) -> Letter
 where
     A: Accepts<M, K>,

@@ -114,6 +114,10 @@ impl<A: Actor> Addr<A> {
         M: Send + 'static,
         K: 'static,
     {
+        let message = match self.post_to_idle(message) {
+            Ok(()) => return Ok(()),
+            Err(message) => message,
+        };
         let load = send::load::<A, M, K>(&self.cell, &message);
         let verdict = send::admit(&self.cell, load, None);
         self.post(message, load, verdict)
@@ -157,6 +161,10 @@ impl<A: Actor> Addr<A> {
         M: Send + 'static,
         K: 'static,
     {
+        let message = match self.post_to_idle(message) {
+            Ok(()) => return Ok(()),
+            Err(message) => message,
+        };
         let load = send::load::<A, M, K>(&self.cell, &message);
         let verdict = send::try_admit(&self.cell, load);
         self.post(message, load, verdict)
@@ -304,6 +312,21 @@ impl<A: Actor> Addr<A> {
         let load = send::load::<A, M, K>(&self.cell, &message);
         let verdict = send::admit_async(&self.cell, load).await;
         self.post(message, load, verdict)
+    }
+
+    /// Sends a message to an actor that sleeps and has nothing in its mailbox: the common case.
+    #[inline]
+    fn post_to_idle<M, K>(&self, message: M) -> Result<(), M>
+    where
+        A: Accepts<M, K>,
+        M: Send + 'static,
+        K: 'static,
+    {
+        if !send::is_idle(&self.cell, A::RANK) {
+            return Err(message);
+        }
+        let letter = accept::letter::<A, M, K>(message, Back::none());
+        send::push_to_idle(&self.cell, letter).map_err(ask::message_of::<A, M, K>)
     }
 
     #[inline]

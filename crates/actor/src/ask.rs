@@ -32,12 +32,17 @@ where
         Err(cycle) => return Err(AskError::Cycle(message, cycle)),
     };
     let mut limit = Limit::Fresh(timeout);
-    let load = send::load::<A, M, K>(cell, &message);
-    let verdict = match send::try_admit(cell, load) {
-        Verdict::Wait => send::admit(cell, load, limit.deadline(cell.clock())),
-        verdict => verdict,
+    let (mut answer, woken) = match post_to_idle::<A, M, K>(cell, &waits, message) {
+        Ok(answer) => (answer, Pushed::Wake),
+        Err(message) => {
+            let load = send::load::<A, M, K>(cell, &message);
+            let verdict = match send::try_admit(cell, load) {
+                Verdict::Wait => send::admit(cell, load, limit.deadline(cell.clock())),
+                verdict => verdict,
+            };
+            post::<A, M, K>(cell, &waits, message, load, verdict)?
+        }
     };
-    let (mut answer, woken) = post::<A, M, K>(cell, &waits, message, load, verdict)?;
     // One that sleeps may be run at once, and answer. Nothing of a wait is set up before it has not.
     if woken == Pushed::Wake
         && wait::hand_over(|| cell.wake())
@@ -98,6 +103,28 @@ where
         .within(Some(timeout), asked)
         .await
         .unwrap_or(Err(AskError::Timeout))
+}
+
+/// Sends the question to an actor that sleeps and has nothing in its mailbox; the caller wakes it.
+///
+/// # Errors
+/// It is not so.
+#[inline]
+fn post_to_idle<A, M, K>(cell: &CellRef, waits: &Waits, message: M) -> Result<Asker<A::Reply>, M>
+where
+    A: Accepts<M, K>,
+    M: Send + 'static,
+    K: 'static,
+{
+    if !send::is_idle(cell, A::RANK) {
+        return Err(message);
+    }
+    let (giver, answer) = answer::place();
+    let letter = accept::letter::<A, M, K>(message, Back::to(giver, waits.asker()));
+    match cell.inbox.push_to_idle(letter) {
+        Ok(()) => Ok(answer),
+        Err(letter) => Err(message_of::<A, M, K>(letter)),
+    }
 }
 
 /// Sends the question, as was decided. If the actor sleeps the caller has to wake it.

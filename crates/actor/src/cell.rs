@@ -12,19 +12,20 @@
 //!    time. (What senders may do with a shelf is told there.)
 //! 3. `waker` is written once, before the inbox says for the first time that the actor sleeps, and stays
 //!    until the cell is freed: a sender may still be calling it when the actor has ended.
-//! 4. `exit` is written once, by the owner, before the inbox is closed. Whoever finds the inbox closed may
-//!    read it.
+//! 4. `exit` is the owner's until the inbox is closed: first the reason that a stop or a signal gave, at last
+//!    that of the end. Then it stays. Whoever finds the inbox closed may read it.
 
 use crate::executor::Engine;
 use crate::hooks::CAN_HOOK;
 use crate::mailbox::OnFull;
 use crate::mailbox::Priority;
-use crate::mailbox::inbox::{Inbox, Pushed};
+use crate::mailbox::inbox::{Inbox, Pushed, Taken};
 use crate::mailbox::letter::Kind;
 use crate::mailbox::letter::Letter;
-use crate::mailbox::limit::Limit;
+use crate::mailbox::limit::{Limit, Load};
 use crate::mailbox::room::Room;
 use crate::owned::Owned;
+use crate::panics;
 use crate::pid::Pid;
 use crate::reason::Reason;
 use crate::shelf::Shelf;
@@ -207,6 +208,21 @@ impl Header {
         Ok(pushed)
     }
 
+    /// Takes what is in the inbox, all of which is counted in the room then. For the consumer.
+    #[inline]
+    pub(crate) fn take_letters(&self) -> Taken {
+        let mut taken = self.inbox.take();
+        if std::mem::take(&mut taken.is_first_uncounted) {
+            self.room.admit(Load::ONE);
+        }
+        taken
+    }
+
+    /// How many messages are in the mailbox. A report.
+    pub(crate) fn mailbox_len(&self) -> usize {
+        self.room.len() + self.inbox.uncounted()
+    }
+
     /// Reaches the shelf: the caller is the owner, or a sender to a mailbox that drops its oldest message.
     /// `f` runs no code of the user's, and does not ask for the shelf again.
     #[inline]
@@ -216,11 +232,23 @@ impl Header {
         self.shelf.with_mut(|shelf| f(unsafe { &mut *shelf }))
     }
 
+    /// Whether nothing lies on the shelf. For the owner.
+    #[inline]
+    pub(crate) fn shelf_is_empty(&self) -> bool {
+        self.shelf(|shelf| shelf.is_empty())
+    }
+
+    /// Whether something was announced since the last [`attention`](Self::attention). For the owner.
+    #[inline]
+    pub(crate) fn has_attention(&self) -> bool {
+        // Relaxed: the exchange below acquires. The letter is in the inbox either way.
+        self.attention.load(Ordering::Relaxed)
+    }
+
     /// Whether something was announced since the last call. For the owner.
     #[inline]
     pub(crate) fn attention(&self) -> bool {
-        // Relaxed: the exchange below acquires. The letter is in the inbox either way.
-        self.attention.load(Ordering::Relaxed) && self.attention.swap(false, Ordering::Acquire)
+        self.has_attention() && self.attention.swap(false, Ordering::Acquire)
     }
 
     /// The actor is ending from here on. For the owner.
@@ -236,6 +264,7 @@ impl Header {
     }
 
     /// Wakes the actor: for who has found that it sleeps.
+    #[inline]
     pub(crate) fn wake(&self) {
         self.waker.with(|waker| {
             // SAFETY: the inbox said that the actor slept, so the waker is there and stays (invariant 3);
@@ -266,7 +295,20 @@ impl Header {
     /// The caller is the owner, and the inbox is not closed.
     pub(crate) unsafe fn set_exit(&self, reason: Reason) {
         // SAFETY: nobody reads it before the inbox is closed (invariant 4).
-        self.exit.with_mut(|exit| unsafe { *exit = Some(reason) });
+        let before = self
+            .exit
+            .with_mut(|exit| unsafe { (*exit).replace(reason) });
+        // An error in it is the user's.
+        let _ = panics::drop_caught(before);
+    }
+
+    /// Takes out what `set_exit` wrote.
+    ///
+    /// # Safety
+    /// As for [`set_exit`](Self::set_exit).
+    pub(crate) unsafe fn take_exit(&self) -> Option<Reason> {
+        // SAFETY: as above.
+        self.exit.with_mut(|exit| unsafe { (*exit).take() })
     }
 
     /// What the actor's task has to itself.
@@ -275,6 +317,7 @@ impl Header {
     /// The caller runs the actor's task or drops it (invariant 2), and gives up the reference before it
     /// calls anything that asks for it again.
     #[allow(clippy::mut_from_ref, reason = "that is the contract")]
+    #[inline]
     pub(crate) unsafe fn owned(&self) -> &mut Owned {
         // SAFETY: exclusive, says the caller.
         self.owned.with_mut(|owned| unsafe { &mut *owned })

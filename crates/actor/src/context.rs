@@ -114,7 +114,8 @@ impl<A: Actor> Context<A> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn stop(&mut self, reason: Reason) {
-        self.own().stop(reason);
+        // SAFETY: as in `own`.
+        unsafe { self.cell.owned() }.stop(&self.cell, reason);
     }
 
     /// Whether exit signals come to [`on_exit`](Actor::on_exit) instead of ending the actor. Returns what

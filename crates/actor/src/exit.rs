@@ -52,7 +52,7 @@ pub(crate) fn arrive(cell: &CellRef, own: &mut Owned, letter: Letter) -> Option<
         Signal::Unlinked { from, id } => own.more().links.answered(from, id),
         Signal::Demonitor { reference } => own.unwatched_by(reference),
         Signal::Inspect(look) => look(own),
-        Signal::Overflow => own.stop(Reason::other("mailbox overflow")),
+        Signal::Overflow => own.stop(cell, Reason::other("mailbox overflow")),
         Signal::Stop { .. } | Signal::Down { .. } | Signal::Monitor { .. } => {
             unreachable!("these stay in their letters")
         }
@@ -85,7 +85,7 @@ fn exit(
     } else {
         reason
     };
-    own.doom(dies_of);
+    own.doom(cell, dies_of);
     None
 }
 

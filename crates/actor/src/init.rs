@@ -12,7 +12,7 @@ use crate::mailbox::letter::Handling;
 use crate::owned::Phase;
 use crate::panics;
 use crate::reason::Reason;
-use crate::run::{is_quiet, take_inbox, with};
+use crate::run::{is_quiet, take_ending, take_inbox, with};
 use crate::start::Made;
 use crate::vtable;
 use std::task::{Context as TaskContext, Poll};
@@ -83,7 +83,9 @@ pub(crate) fn begin(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
 /// Polls an `init` that awaits.
 pub(crate) fn go_on(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
     take_inbox(cell);
-    if let Some(reason) = with(cell, |own| own.doomed()) {
+    if with(cell, |own| own.is_doomed())
+        && let Some((_, reason)) = take_ending(cell)
+    {
         end(cell, reason, false, None);
         return Poll::Ready(());
     }
@@ -93,7 +95,7 @@ pub(crate) fn go_on(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
     let made = match panics::catch(|| rest.as_mut().poll(context)) {
         Ok(Poll::Pending) => {
             with(cell, |own| own.handling = Some(rest));
-            if !cell.inbox.try_idle() {
+            if !cell.inbox.try_idle(cell.shelf_is_empty()) {
                 // A signal may have come meanwhile.
                 context.waker().wake_by_ref();
             }

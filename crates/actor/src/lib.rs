@@ -61,6 +61,7 @@ mod addr;
 mod answer;
 mod ask;
 mod async_actor;
+mod batch;
 mod cell;
 mod clock;
 mod context;

@@ -1,7 +1,7 @@
 //! What an actor's task has to itself.
 
 use crate::actor::{InitError, MonitorRef};
-use crate::cell::CellRef;
+use crate::cell::{CellRef, Header};
 use crate::introspect::Watches;
 use crate::links::Links;
 use crate::mailbox::chain::Chain;
@@ -18,17 +18,21 @@ use std::num::NonZeroU64;
 pub(crate) struct Owned {
     pub(crate) phase: Phase,
     pub(crate) traps_exit: bool,
+    /// It was started with a link.
+    pub(crate) is_linked_child: bool,
+    /// Its last poll found one message, or none.
+    pub(crate) is_sparse: bool,
+    pub(crate) ending: Ending,
+    /// It stops because of an error.
+    pub(crate) fails: bool,
     /// Messages that were taken up but not taken off the room yet.
     pub(crate) untold: u32,
     /// How many messages were handled.
     pub(crate) handled: u64,
     /// The rest of an asynchronous handler, or of an `init` that awaits.
     pub(crate) handling: Option<Handling>,
-    pub(crate) ending: Ending,
     /// Who started it, if it was an actor.
     pub(crate) parent: Option<CellRef>,
-    /// It was started with a link.
-    pub(crate) is_linked_child: bool,
     /// Who monitors this actor: the first of them, in the letter in which he said so.
     pub(crate) first_watcher: Option<Letter>,
     pub(crate) more: Option<Box<More>>,
@@ -46,14 +50,15 @@ pub(crate) enum Phase {
     Ended,
 }
 
-/// Whether the actor shall end when its handler returns.
+/// Whether the actor shall end when its handler returns. The reason is in the cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// It goes on.
     None,
     /// It stops, of itself or because it was asked to.
-    Stop(Reason),
+    Stop,
     /// A signal ends it.
-    Signal(Reason),
+    Signal,
 }
 
 /// What an actor does next.
@@ -108,6 +113,8 @@ impl Owned {
             handled: 0,
             handling: None,
             ending: Ending::None,
+            is_sparse: false,
+            fails: false,
             parent,
             is_linked_child: true,
             first_watcher: None,
@@ -115,17 +122,28 @@ impl Owned {
         }
     }
 
-    /// Lets the actor stop. The first reason counts.
-    pub(crate) fn stop(&mut self, reason: Reason) {
-        if matches!(self.ending, Ending::None) {
-            self.ending = Ending::Stop(reason);
+    /// Lets the actor stop. The first reason counts. `cell` is the one that this is the owner's part of.
+    pub(crate) fn stop(&mut self, cell: &Header, reason: Reason) {
+        if self.ending == Ending::None {
+            self.end_of(cell, Ending::Stop, reason);
         }
     }
 
-    /// Lets a signal end the actor, also one that is about to stop. The first reason counts.
-    pub(crate) fn doom(&mut self, reason: Reason) {
-        if !matches!(self.ending, Ending::Signal(_)) {
-            self.ending = Ending::Signal(reason);
+    /// Lets a signal end the actor, also one that is about to stop. The first reason counts. `cell` as in
+    /// [`stop`](Self::stop).
+    pub(crate) fn doom(&mut self, cell: &Header, reason: Reason) {
+        if self.ending != Ending::Signal {
+            self.end_of(cell, Ending::Signal, reason);
+        }
+    }
+
+    fn end_of(&mut self, cell: &Header, ending: Ending, reason: Reason) {
+        // What comes in last changes nothing any more.
+        if self.phase != Phase::Ended {
+            self.ending = ending;
+            self.fails = ending == Ending::Stop && !reason.is_normal();
+            // SAFETY: who has the owner's part is the owner; the inbox is closed behind this phase.
+            unsafe { cell.set_exit(reason) };
         }
     }
 
@@ -133,16 +151,30 @@ impl Owned {
         std::mem::replace(&mut self.ending, Ending::None)
     }
 
-    /// Why a signal ends it, if one does.
-    pub(crate) fn doomed(&self) -> Option<Reason> {
-        match &self.ending {
-            Ending::Signal(reason) => Some(reason.clone()),
-            Ending::None | Ending::Stop(_) => None,
-        }
+    /// Whether a signal ends it.
+    pub(crate) fn is_doomed(&self) -> bool {
+        self.ending == Ending::Signal
     }
 
     pub(crate) fn is_ending(&self) -> bool {
-        !matches!(self.ending, Ending::None)
+        self.ending != Ending::None
+    }
+
+    /// Whether there is nothing to do but to take messages, and nobody watches how.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_plain = |more: &More| {
+            !more.is_suspended
+                && more.visits.is_empty()
+                && more.next.is_empty()
+                && more.watches.is_empty()
+        };
+        self.handling.is_none() && !self.is_ending() && self.more.as_deref().is_none_or(is_plain)
+    }
+
+    #[inline]
+    pub(crate) fn has_timers(&self) -> bool {
+        (self.more.as_deref()).is_some_and(|more| !more.timers.is_empty())
     }
 
     pub(crate) fn is_suspended(&self) -> bool {

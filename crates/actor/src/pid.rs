@@ -108,7 +108,7 @@ impl Pid {
     /// takes them off the count in batches, of a sixty-fourth of the capacity and 32 at most.
     #[must_use]
     pub fn mailbox_len(&self) -> usize {
-        self.0.as_ref().map_or(0, |cell| cell.room.len())
+        self.0.as_ref().map_or(0, |cell| cell.mailbox_len())
     }
 
     /// How many bytes wait in its mailbox, if that is [bounded by bytes](crate::Mailbox::bytes); zero elsewhere.

@@ -166,6 +166,18 @@ impl<R: Send + 'static> Back<R> {
         }
     }
 
+    /// The way back, if somebody waits: the message was not told.
+    #[inline]
+    pub(crate) fn if_asked(self) -> Option<Self> {
+        if self.giver.is_some() {
+            return Some(self);
+        }
+        debug_assert!(self.asker.is_none(), "only an ask has an asker");
+        // Empty: there is nothing to drop.
+        std::mem::forget(self);
+        None
+    }
+
     /// Takes the way back of a handler that was forwarded to.
     pub(crate) fn of(reply: ReplyTo<R>) -> Self {
         Back {

@@ -5,6 +5,7 @@
 //! [`BATCH`] or for [`SLICE`], then others come first. The steps of an end are in [`end`](crate::end).
 
 use crate::actor::{Down, Exit, MonitorRef};
+use crate::batch::{self, Batch};
 use crate::cell::CellRef;
 use crate::current;
 use crate::end::end;
@@ -13,7 +14,7 @@ use crate::hooks::Injected;
 use crate::init;
 use crate::mailbox::Priority;
 use crate::mailbox::chain::Chain;
-use crate::mailbox::letter::{Delivery, Kind, Letter};
+use crate::mailbox::letter::{Kind, Letter};
 use crate::mailbox::limit::Load;
 use crate::mailbox::weighed;
 use crate::owned::{Ending, First, More, Owned, Phase};
@@ -27,11 +28,11 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, Instant};
 
 /// How many messages a poll handles at most.
-const BATCH: u32 = 64;
+const BATCH: u32 = 256;
 /// How long a poll goes on taking messages.
 const SLICE: Duration = Duration::from_micros(100);
 /// After so many messages a poll looks at the clock.
-const LOOK: u32 = 24;
+const LOOK: u32 = 32;
 
 /// The future of an actor's task. It owns the cell's owned part (invariant 2 of the cell).
 pub(crate) struct Runner(CellRef);
@@ -60,9 +61,9 @@ impl Drop for Runner {
         if phase(cell) != Phase::Ended {
             current::enter(cell, || {
                 take_inbox(cell);
-                let reason = match with(cell, Owned::take_ending) {
-                    Ending::Signal(reason) => reason,
-                    Ending::None | Ending::Stop(_) => Reason::Killed,
+                let reason = match take_ending(cell) {
+                    Some((Ending::Signal, reason)) => reason,
+                    _ => Reason::Killed,
                 };
                 end(cell, reason, false, None);
             });
@@ -71,9 +72,10 @@ impl Drop for Runner {
 }
 
 /// Reaches the owned part for the length of a closure that calls nothing of the user's.
+#[inline]
 pub(crate) fn with<R>(cell: &CellRef, f: impl FnOnce(&mut Owned) -> R) -> R {
-    // SAFETY: this file, `init`, `end` and `reports` run for the runner, the owner, and pass closures that
-    // reach nothing else.
+    // SAFETY: this file, `batch`, `init`, `end` and `reports` run for the runner, the owner, and pass closures
+    // that reach nothing else.
     f(unsafe { cell.owned() })
 }
 
@@ -99,42 +101,98 @@ fn poll(cell: &CellRef, context: &mut TaskContext<'_>) -> Poll<()> {
             return init::begin(cell, context);
         }
         Phase::Starting => return init::go_on(cell, context),
-        Phase::Running => fire_timers(cell),
+        Phase::Running => {}
         Phase::Ended => return Poll::Ready(()),
     }
-    let batch = match cell.hooks() {
+    let mut turn = Turn::new(match cell.hooks() {
         // There, whoever comes next is drawn after every message.
         Some(hooks) if hooks.is_simulation() => 1,
         _ => BATCH,
-    };
-    let mut handled = 0;
-    let mut start = None;
+    });
+    let mut served = batch::serve_alone(cell, &mut turn.handled);
+    match served {
+        Ok(Batch::Empty) => return Poll::Pending,
+        Ok(Batch::Other) => {
+            fire_timers(cell);
+            served = batch::serve(cell, &mut turn.handled, turn.look);
+        }
+        _ => {}
+    }
     loop {
-        match step(cell, context) {
+        let step = match served {
+            Ok(Batch::Empty) => Step::Idle,
+            Ok(Batch::Full) => Step::Busy,
+            Ok(Batch::Began) => go_on(cell, context),
+            Ok(Batch::Other) => step(cell, context),
+            Err(reason) => settle(cell, Err(reason)),
+        };
+        match step {
             Step::Busy => {}
             Step::Ended => return Poll::Ready(()),
-            Step::Idle => {
-                leave_room(cell, 0);
-                with(cell, |own| {
-                    if let Some(more) = &mut own.more {
-                        more.timers.set_alarm(cell.clock(), || cell.waker());
-                    }
-                });
-                // Messages wait for the end of a handler that awaits; only news wake.
-                let waits = with(cell, |own| own.handling.is_some() || own.is_suspended());
-                if cell.shelf(|shelf| (waits || shelf.is_empty()) && cell.inbox.try_idle()) {
-                    return Poll::Pending;
-                }
-            }
+            Step::Idle if rest(cell, turn.handled) => return Poll::Pending,
+            Step::Idle => {}
         }
-        handled += 1;
-        if handled == batch || (handled % LOOK == 0 && is_over(&mut start)) {
+        turn.handled += 1;
+        if turn.is_over() {
             leave_room(cell, 0);
             fire_timers(cell);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
+        served = batch::serve(cell, &mut turn.handled, turn.look);
     }
+}
+
+/// How much of its turn a poll has used.
+struct Turn {
+    handled: u32,
+    most: u32,
+    /// At so many it looks at the clock.
+    look: u32,
+    /// When it looked first.
+    start: Option<Instant>,
+}
+
+impl Turn {
+    fn new(most: u32) -> Self {
+        Turn {
+            handled: 0,
+            most,
+            look: LOOK.min(most),
+            start: None,
+        }
+    }
+
+    #[inline]
+    fn is_over(&mut self) -> bool {
+        if self.handled < self.look {
+            return false;
+        }
+        self.look = self.handled + LOOK;
+        if self.handled >= self.most {
+            return true;
+        }
+        let now = Instant::now();
+        now.duration_since(*self.start.get_or_insert(now)) >= SLICE
+    }
+}
+
+/// Lets the actor sleep. False: something has come in. `handled`: so much was done since it woke.
+#[inline]
+fn rest(cell: &CellRef, handled: u32) -> bool {
+    leave_room(cell, 0);
+    let waits = with(cell, |own| {
+        if let Some(more) = &mut own.more {
+            more.timers.set_alarm(cell.clock(), || cell.waker());
+        }
+        own.is_sparse = handled <= 1;
+        // Messages wait for the end of a handler that awaits; only news wake.
+        own.handling.is_some() || own.is_suspended()
+    });
+    cell.shelf(|shelf| {
+        let is_empty = shelf.is_empty();
+        (is_empty || waits) && cell.inbox.try_idle(is_empty)
+    })
 }
 
 /// Whether `init` left nothing to do.
@@ -143,13 +201,7 @@ pub(crate) fn is_quiet(cell: &CellRef) -> bool {
         let has_more = |more: &More| !more.next.is_empty() || !more.timers.is_empty();
         !own.is_ending() && !own.more.as_deref().is_some_and(has_more)
     };
-    with(cell, is_quiet) && cell.shelf(|shelf| shelf.is_empty() && cell.inbox.try_idle())
-}
-
-/// Whether the slice is over that begins with the first look.
-fn is_over(start: &mut Option<Instant>) -> bool {
-    let now = Instant::now();
-    now.duration_since(*start.get_or_insert(now)) >= SLICE
+    with(cell, is_quiet) && cell.shelf(|shelf| shelf.is_empty() && cell.inbox.try_idle(true))
 }
 
 /// Serves the signals, then one message or the rest of one.
@@ -160,16 +212,9 @@ fn step(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
     {
         take_inbox(cell);
     }
-    match with(cell, Owned::take_ending) {
-        Ending::None => {}
-        Ending::Signal(reason) => {
-            end(cell, reason, false, None);
-            return Step::Ended;
-        }
-        Ending::Stop(reason) => {
-            end(cell, reason, true, None);
-            return Step::Ended;
-        }
+    if let Some((ending, reason)) = take_ending(cell) {
+        end(cell, reason, ending == Ending::Stop, None);
+        return Step::Ended;
     }
     if is_handling {
         return go_on(cell, context);
@@ -195,6 +240,17 @@ fn step(cell: &CellRef, context: &mut TaskContext<'_>) -> Step {
         Step::Busy if with(cell, |own| own.handling.is_some()) => go_on(cell, context),
         step => step,
     }
+}
+
+/// How and why the actor is to end, if it is.
+pub(crate) fn take_ending(cell: &CellRef) -> Option<(Ending, Reason)> {
+    let ending = with(cell, Owned::take_ending);
+    if ending == Ending::None {
+        return None;
+    }
+    // SAFETY: we are the owner, and the inbox is open: the actor has not ended.
+    let reason = unsafe { cell.take_exit() };
+    Some((ending, reason.expect("whoever ends an actor says why")))
 }
 
 /// Takes the next letter; of a suspended actor's only what is no message.
@@ -230,7 +286,7 @@ fn settle(cell: &CellRef, done: Result<(), Reason>) -> Step {
 
 /// Takes a message up: its place is free.
 #[inline]
-fn take_up(cell: &CellRef, letter: Letter) -> Letter {
+pub(crate) fn take_up(cell: &CellRef, letter: Letter) -> Letter {
     if cell.room.weighs() {
         let (load, letter) = weighed::open(letter);
         cell.room.take_off(load);
@@ -241,7 +297,8 @@ fn take_up(cell: &CellRef, letter: Letter) -> Letter {
 }
 
 /// Counts messages that were taken up, and takes them off the room now and then: at zero all of them.
-fn leave_room(cell: &CellRef, messages: u32) {
+#[inline]
+pub(crate) fn leave_room(cell: &CellRef, messages: u32) {
     let batch = cell.room.batch();
     let leave = with(cell, |own| {
         own.untold += messages;
@@ -260,7 +317,7 @@ fn leave_room(cell: &CellRef, messages: u32) {
 pub(crate) fn take_inbox(cell: &CellRef) {
     let mut arrived = cell.shelf(|shelf| {
         let mut arrived = std::mem::take(&mut shelf.unsorted);
-        arrived.append(cell.inbox.take());
+        arrived.append(cell.take_letters().letters);
         arrived
     });
     sort(cell, &mut arrived);
@@ -287,11 +344,11 @@ fn deliver(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
         return inject(cell, letter, injected);
     }
     let Some(watches) = with(cell, |own| own.watches()) else {
-        return handle(cell, letter);
+        return batch::handle_one(cell, letter);
     };
     let message = letter.class().name.map_or("timer", |name| name());
     watches.begin(&cell.pid(), message);
-    let done = handle(cell, letter);
+    let done = batch::handle_one(cell, letter);
     if !with(cell, |own| own.handling.is_some()) {
         watches.end(&cell.pid());
     }
@@ -306,32 +363,10 @@ fn inject(cell: &CellRef, letter: Letter, injected: Injected) -> Result<(), Reas
     match injected {
         Injected::Panic(text) => panics::catch(|| panic!("{text}")),
         Injected::Kill => {
-            with(cell, |own| own.doom(Reason::Killed));
+            with(cell, |own| own.doom(cell, Reason::Killed));
             Ok(())
         }
     }
-}
-
-/// Hands a message to its handler.
-fn handle(cell: &CellRef, letter: Letter) -> Result<(), Reason> {
-    let class = letter.class();
-    // SAFETY: we are the owner and hold no reference to its part; who pushes to a cell makes letters for
-    // its type.
-    let delivery = match panics::catch(|| unsafe { (class.deliver)(letter, cell) }) {
-        Ok(delivery) => delivery,
-        Err(reason) => {
-            with(cell, |own| own.more().last = class.name);
-            return Err(reason);
-        }
-    };
-    with(cell, |own| {
-        own.handled += 1;
-        own.note_last(class.name);
-        if let Delivery::Awaits(handling) = delivery {
-            own.handling = Some(handling);
-        }
-    });
-    Ok(())
 }
 
 /// Polls the asynchronous handler.
@@ -373,7 +408,7 @@ fn perform(cell: &CellRef, signal: Signal) -> Result<(), Reason> {
         Signal::Exit { from, reason, .. } => {
             let is_parent = with(cell, |own| own.is_parent(&from));
             if is_parent {
-                with(cell, |own| own.stop(reason));
+                with(cell, |own| own.stop(cell, reason));
                 return Ok(());
             }
             // SAFETY: we are the owner, and the table is the cell's.
@@ -398,7 +433,7 @@ fn perform(cell: &CellRef, signal: Signal) -> Result<(), Reason> {
             panics::catch(|| unsafe { (vtable.on_down)(cell, down) })
         }
         Signal::Stop { reason } => {
-            with(cell, |own| own.stop(reason));
+            with(cell, |own| own.stop(cell, reason));
             Ok(())
         }
         // Others take effect when they arrive.
@@ -407,13 +442,15 @@ fn perform(cell: &CellRef, signal: Signal) -> Result<(), Reason> {
 }
 
 /// Puts the messages of timers that are due behind what has arrived.
+#[inline]
 fn fire_timers(cell: &CellRef) {
-    let has_timers = with(cell, |own| {
-        (own.more.as_ref()).is_some_and(|more| !more.timers.is_empty())
-    });
-    if !has_timers {
-        return;
+    if with(cell, |own| own.has_timers()) {
+        fire_due(cell);
     }
+}
+
+#[cold]
+fn fire_due(cell: &CellRef) {
     take_inbox(cell);
     let now = cell.clock().now();
     loop {
@@ -429,7 +466,7 @@ fn fire_timers(cell: &CellRef) {
             }
             Ok(None) => return,
             Err(reason) => {
-                with(cell, |own| own.stop(reason));
+                with(cell, |own| own.stop(cell, reason));
                 return;
             }
         }

@@ -4,12 +4,12 @@ use crate::accept::Accepts;
 use crate::cell::{CellRef, Header};
 use crate::current;
 use crate::error::SendErrorKind;
-use crate::mailbox::OnFull;
 use crate::mailbox::inbox::Pushed;
 use crate::mailbox::letter::Letter;
 use crate::mailbox::limit::Load;
 use crate::mailbox::room::{Attempt, Turn};
 use crate::mailbox::weighed;
+use crate::mailbox::{OnFull, Priority};
 use crate::signal::Signal;
 use std::pin::pin;
 use std::time::Instant;
@@ -129,6 +129,27 @@ fn verdict_of(turn: Turn) -> Verdict {
 
 fn is_own(cell: &CellRef) -> bool {
     current::cell().is_some_and(|me| me == *cell)
+}
+
+/// Whether a message of this priority need not ask for room: the mailbox is empty, and its actor sleeps. A
+/// guess.
+#[inline]
+pub(crate) fn is_idle(cell: &Header, priority: Priority) -> bool {
+    priority == Priority::Normal
+        && cell.room.has_spare()
+        && cell.inbox.is_idle()
+        && cell.hooks().is_none()
+}
+
+/// Pushes a letter that was not admitted, if [`is_idle`] was right, and wakes the actor.
+///
+/// # Errors
+/// It was not.
+#[inline]
+pub(crate) fn push_to_idle(cell: &Header, letter: Letter) -> Result<(), Letter> {
+    cell.inbox.push_to_idle(letter)?;
+    cell.wake();
+    Ok(())
 }
 
 /// Pushes a letter whose message was admitted with this load, and wakes the actor if it sleeps.

@@ -43,7 +43,7 @@ impl CellRef {
             if let Some(letter) = shelf.lanes.pop_least(is_message) {
                 return Some(letter);
             }
-            shelf.unsorted.append(self.inbox.take());
+            shelf.unsorted.append(self.take_letters().letters);
             let mut before = Chain::new();
             while let Some(letter) = shelf.unsorted.pop_front() {
                 if is_message(&letter) {

@@ -43,8 +43,12 @@ struct Entry {
 /// When a timer is due, and how old it is.
 type Due = (Instant, u64);
 
+/// The timers of an actor. Few have any, so they are made by the first.
 #[derive(Default)]
-pub(crate) struct Timers {
+pub(crate) struct Timers(Option<Box<Table>>);
+
+#[derive(Default)]
+struct Table {
     /// In the order in which they fire: by time, and among equals by age.
     by_time: BTreeMap<Due, Entry>,
     ages: u64,
@@ -57,12 +61,53 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.by_time.is_empty()
+        (self.0.as_ref()).is_none_or(|table| table.by_time.is_empty())
     }
 
     /// Adds a timer; one that is due at no time that can be told never fires.
     pub(crate) fn add(
+        &mut self,
+        number: u64,
+        due: Option<Instant>,
+        period: Option<Duration>,
+        key: Option<Key>,
+        tick: Tick,
+    ) {
+        (self.0.get_or_insert_default()).add(number, due, period, key, tick);
+    }
+
+    /// Ends a timer. False: it had ended, or its message has been handled.
+    pub(crate) fn cancel(&mut self, number: u64) -> bool {
+        (self.0.as_mut()).is_some_and(|table| table.cancel(number))
+    }
+
+    pub(crate) fn by_key(&self, key: &Key) -> Option<u64> {
+        self.0.as_ref()?.keyed.get(key).copied()
+    }
+
+    /// The message of a timer has its turn. False: it was cancelled since.
+    pub(crate) fn take_up(&mut self, number: u64) -> bool {
+        (self.0.as_mut()).is_some_and(|table| table.take_up(number))
+    }
+
+    /// Takes the next message that is due.
+    pub(crate) fn due(&mut self, now: Instant) -> Option<Letter> {
+        self.0.as_mut()?.due(now)
+    }
+
+    /// Sets the alarm for the earliest timer.
+    #[inline]
+    pub(crate) fn set_alarm(&mut self, clock: Clock<'_>, waker: impl FnOnce() -> Option<Waker>) {
+        if let Some(table) = &mut self.0 {
+            table.set_alarm(clock, waker);
+        }
+    }
+}
+
+impl Table {
+    fn add(
         &mut self,
         number: u64,
         due: Option<Instant>,
@@ -90,8 +135,7 @@ impl Timers {
         }
     }
 
-    /// Ends a timer. False: it had ended, or its message has been handled.
-    pub(crate) fn cancel(&mut self, number: u64) -> bool {
+    fn cancel(&mut self, number: u64) -> bool {
         self.forget_key(number);
         match self.live.remove(&number) {
             None => false,
@@ -104,18 +148,13 @@ impl Timers {
         }
     }
 
-    pub(crate) fn by_key(&self, key: &Key) -> Option<u64> {
-        self.keyed.get(key).copied()
-    }
-
     fn forget_key(&mut self, number: u64) {
         if let Some(key) = self.keys.remove(&number) {
             self.keyed.remove(&key);
         }
     }
 
-    /// The message of a timer has its turn. False: it was cancelled since.
-    pub(crate) fn take_up(&mut self, number: u64) -> bool {
+    fn take_up(&mut self, number: u64) -> bool {
         match self.live.get(&number) {
             None => false,
             // One of a series: the next is set already.
@@ -128,8 +167,7 @@ impl Timers {
         }
     }
 
-    /// Takes the next message that is due.
-    pub(crate) fn due(&mut self, now: Instant) -> Option<Letter> {
+    fn due(&mut self, now: Instant) -> Option<Letter> {
         let first = self.by_time.first_entry()?;
         let (due, age) = *first.key();
         if due > now {
@@ -153,9 +191,8 @@ impl Timers {
         Some(letter)
     }
 
-    /// Sets the alarm for the earliest timer.
     #[cfg(not(weftwork_loom))]
-    pub(crate) fn set_alarm(&mut self, clock: Clock<'_>, waker: impl FnOnce() -> Option<Waker>) {
+    fn set_alarm(&mut self, clock: Clock<'_>, waker: impl FnOnce() -> Option<Waker>) {
         let due = self.by_time.first_key_value().map(|((due, _), _)| *due);
         if self.alarm.as_ref().map(Alarm::deadline) == due {
             return;
@@ -168,5 +205,5 @@ impl Timers {
 
     /// A model has no clock: timers do not fire.
     #[cfg(weftwork_loom)]
-    pub(crate) fn set_alarm(&mut self, _: Clock<'_>, _: impl FnOnce() -> Option<Waker>) {}
+    fn set_alarm(&mut self, _: Clock<'_>, _: impl FnOnce() -> Option<Waker>) {}
 }

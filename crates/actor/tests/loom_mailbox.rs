@@ -75,6 +75,28 @@ fn canary_a_push_while_the_actor_goes_idle_wakes_it() {
 }
 
 #[test]
+#[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
+fn canary_a_push_while_the_actor_takes_the_only_letter_is_not_lost() {
+    weaken!("actor_alone");
+    model("actor: push against taking the only letter", 55, || {
+        let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));
+        let addr = queue.start::<Counter>(Arc::clone(&handled), Options::new());
+        // From now on it expects one message at a time.
+        addr.tell(Token(Arc::new(()))).unwrap();
+        queue.run_until(|| handled.load(SeqCst) == 1);
+        let other = thread::spawn({
+            let addr = addr.clone();
+            move || addr.tell(Token(Arc::new(()))).unwrap()
+        });
+        addr.tell(Token(Arc::new(()))).unwrap();
+        queue.run_until(|| handled.load(SeqCst) == 3);
+        other.join().unwrap();
+        addr.kill();
+        queue.run_until(|| !addr.is_alive());
+    });
+}
+
+#[test]
 fn two_pushes_wake_the_actor_once_or_more_and_none_is_lost() {
     model("actor: two pushes against going idle", 4400, || {
         let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));

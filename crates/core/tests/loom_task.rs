@@ -620,3 +620,39 @@ fn canary_a_schedule_outlives_its_call() {
         queue.drain();
     });
 }
+
+#[test]
+fn a_schedule_outlives_the_call_of_a_waker_that_is_kept() {
+    model("wake by reference against run", 2, || {
+        let queue = Queue::default();
+        let step = ModelArc::new(AtomicBool::new(false));
+        let slot = Arc::new(Mutex::new(None));
+        let put = Arc::clone(&slot);
+        let mut polls = 0;
+        let (task, handle) = task::future(
+            poll_fn(move |context| {
+                polls += 1;
+                if polls == 2 {
+                    return Poll::Ready(());
+                }
+                *put.lock().unwrap() = Some(context.waker().clone());
+                Poll::Pending
+            }),
+            Fragile {
+                queue: queue.clone(),
+                dropped: Arc::default(),
+                step: ModelArc::clone(&step),
+            },
+        );
+        drop(handle);
+        task.run();
+        let waker: Waker = slot.lock().unwrap().take().expect("it was polled");
+        let other = thread::spawn(move || waker.wake_by_ref());
+        // Relaxed: gives the other a turn.
+        step.load(Ordering::Relaxed);
+        // If the wake is under way: run the task to its end meanwhile.
+        queue.drain();
+        other.join().unwrap();
+        queue.drain();
+    });
+}

@@ -33,9 +33,16 @@ impl NextUp {
         }
     }
 
+    /// Puts a task here; the one that was here is the caller's. For the owner.
     #[inline]
     pub(crate) fn replace(&self, task: Task) -> Option<Task> {
-        self.exchange(task.into_raw().as_ptr())
+        let task = task.into_raw().as_ptr();
+        if self.is_some() {
+            return self.exchange(task);
+        }
+        // Empty, and only the owner puts. Release: hands the task to the monitor.
+        self.0.store(task, Ordering::Release);
+        None
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 //!
 //! A ring through the letters' own links: the chain knows its last letter, whose `next` is the first one.
 
-use super::letter::{Letter, Node};
+use super::letter::{Class, Letter, Node};
 use std::ptr::{self, NonNull};
 
 /// A row of letters, which it owns.
@@ -68,6 +68,14 @@ impl Chain {
             }
             Some(Letter::from_raw(first))
         }
+    }
+
+    /// The class of the first letter.
+    #[inline]
+    pub(crate) fn first_class(&self) -> Option<&'static Class> {
+        let last = NonNull::new(self.last)?;
+        // SAFETY: the letters of the ring are ours; a ring has no null in it.
+        unsafe { Some(Node::class(NonNull::new_unchecked(Node::next(last)))) }
     }
 
     /// Puts all of `front` before what is here.

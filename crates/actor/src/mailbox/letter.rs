@@ -62,6 +62,7 @@ pub(crate) struct Letter(NonNull<Node>);
 unsafe impl Send for Letter {}
 
 impl Letter {
+    #[inline]
     pub(crate) fn new<P: Send + 'static>(class: &'static Class, payload: P) -> Letter {
         let place = pool::take::<Envelope<P>>();
         let node = Node {
@@ -75,8 +76,8 @@ impl Letter {
 
     #[inline]
     pub(crate) fn class(&self) -> &'static Class {
-        // SAFETY: the letter owns the envelope (invariant 1); the class never changes.
-        unsafe { self.0.as_ref() }.class
+        // SAFETY: the letter owns the envelope (invariant 1).
+        unsafe { Node::class(self.0) }
     }
 
     /// What tells the letter from all others, as long as it is there.
@@ -144,6 +145,14 @@ impl Drop for Letter {
 }
 
 impl Node {
+    /// # Safety
+    /// The node is alive.
+    #[inline]
+    pub(crate) unsafe fn class(node: NonNull<Node>) -> &'static Class {
+        // SAFETY: alive; the class never changes.
+        unsafe { node.as_ref() }.class
+    }
+
     /// # Safety
     /// The node is the caller's (invariant 2).
     #[inline]

@@ -13,6 +13,8 @@
 pub(super) const WAITERS: usize = 1;
 /// Set by the actor at its end, once: nobody is admitted any more.
 pub(super) const CLOSED: usize = 2;
+/// From this capacity on a message less matters little.
+const LARGE: usize = 128;
 /// One message.
 pub(super) const ONE: usize = 4;
 
@@ -24,6 +26,8 @@ const MANY: usize = (1 << (SHIFT - 2)) - 1;
 const MUCH: usize = usize::MAX >> (SHIFT + 1);
 /// In a limit: bytes are counted.
 const WEIGHS: usize = 1;
+/// In a limit: it is one less than what the mailbox takes.
+const SPARE: usize = 2;
 
 /// How many messages, and how many bytes if those count; as in the word, but for the marks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,21 @@ impl Limit {
         let messages = if messages < MANY { messages } else { MANY };
         let bytes = if bytes < MUCH { bytes } else { MUCH };
         Limit((bytes << SHIFT) | (messages * ONE) | WEIGHS)
+    }
+
+    /// The limit for a mailbox that takes one message uncounted, and so counts up to one less: a large one
+    /// without bytes. In others each message matters.
+    pub(crate) const fn with_spare(self) -> Self {
+        if self.weighs() || self.capacity() < LARGE {
+            return self;
+        }
+        Limit((self.0 - ONE) | SPARE)
+    }
+
+    /// Whether this is a limit with a spare place.
+    #[inline]
+    pub(crate) const fn has_spare(self) -> bool {
+        self.0 & SPARE != 0
     }
 
     #[inline]
@@ -112,6 +131,18 @@ mod tests {
         assert!(!limit.has_room(3 * light.0, light), "three messages");
         let word = heavy.0 + light.0 + WAITERS + CLOSED;
         assert_eq!((limit.count(word), limit.weight(word)), (2, 61));
+    }
+
+    #[test]
+    fn only_a_large_mailbox_without_bytes_spares_a_place() {
+        for most in [1, LARGE - 1] {
+            let limit = Limit::messages(most);
+            assert_eq!(limit.with_spare(), limit);
+        }
+        let limit = Limit::messages(LARGE).with_spare();
+        assert_eq!((limit.capacity(), limit.has_spare()), (LARGE - 1, true));
+        let limit = Limit::bytes(LARGE, 100);
+        assert!(limit.with_spare() == limit && !limit.has_spare());
     }
 
     #[test]

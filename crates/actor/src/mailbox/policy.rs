@@ -18,7 +18,8 @@ pub enum Mailbox {
     /// Takes so many messages; what happens then is told by `on_full`. Signals always get in: they are
     /// few, and bounded by the links, monitors and stops that a program makes.
     Bounded {
-        /// How many messages, at least one.
+        /// How many messages, at least one. From 128 on they are counted in batches of a 64th at most, so a few
+        /// less may get in, never more.
         capacity: usize,
         /// How many bytes, if those are bounded, too: see [`bytes`](Mailbox::bytes).
         bytes: Option<usize>,

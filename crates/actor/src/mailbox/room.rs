@@ -5,7 +5,9 @@
 //!
 //! Invariants
 //! 1. A message is counted before it is pushed, by its sender or by whoever served the sender in the
-//!    queue, and taken off by the actor, or by the sender if the push failed.
+//!    queue, and taken off by the actor, or by the sender if the push failed. Only of a large mailbox, and
+//!    only while it is empty and its actor sleeps, one message is not counted (see the inbox); an actor that
+//!    takes it without handling it at once counts it then.
 //! 2. `WAITERS` is set by a sender with the queue locked, and cleared with the queue locked by whoever finds
 //!    the queue empty. While it is set nobody is admitted but through the queue: first come, first served.
 //! 3. `queue` is set once, to a box that lives as long as the room.
@@ -114,7 +116,7 @@ impl Room {
     pub(crate) fn new(limit: Limit) -> Self {
         Room {
             word: AtomicUsize::new(0),
-            limit,
+            limit: limit.with_spare(),
             queue: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -147,6 +149,12 @@ impl Room {
     #[inline]
     pub(crate) fn batch(&self) -> u32 {
         (self.limit.capacity() / 64).clamp(1, 32) as u32
+    }
+
+    /// Whether an empty mailbox takes one message uncounted.
+    #[inline]
+    pub(crate) fn has_spare(&self) -> bool {
+        self.limit.has_spare()
     }
 
     #[inline]

@@ -2,7 +2,7 @@
 
 use super::Incident;
 use crate::cell::CellRef;
-use crate::owned::{Ending, Owned};
+use crate::owned::Owned;
 use crate::pid::Pid;
 use crate::reason::Reason;
 use crate::run::with;
@@ -67,7 +67,7 @@ pub(crate) fn crash(cell: &CellRef, reason: &Reason) {
             reason: reason.clone(),
             message: more.and_then(|more| more.last).map(|name| name()),
             handled: own.handled,
-            queue_len: cell.room.len().saturating_sub(own.untold as usize),
+            queue_len: cell.mailbox_len().saturating_sub(own.untold as usize),
             parent: own.parent.as_ref().map(CellRef::pid),
             links,
         }
@@ -80,9 +80,7 @@ impl Owned {
     /// A handler has returned: notes which one if the actor ends of it with an error.
     #[inline]
     pub(crate) fn note_last(&mut self, name: Option<fn() -> &'static str>) {
-        if let Ending::Stop(reason) = &self.ending
-            && !reason.is_normal()
-        {
+        if self.fails {
             self.more().last = name;
         }
     }

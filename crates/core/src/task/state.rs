@@ -77,9 +77,10 @@ pub(super) enum Idle {
 pub(super) enum Wake {
     /// Nothing more.
     Done,
-    /// Queue the task. Two references are the caller's: one goes with the `Task`, and one holds the
-    /// cell, and with it the schedule, until the queueing call returns: by then another thread may
-    /// have run the task and given up the first.
+    /// Queue the task. One reference goes with the `Task`. Another one must hold the cell, and with it
+    /// the schedule, until the queueing call returns: by then another thread may have run the task and
+    /// given up the first. A wake that keeps its waker has that one's; otherwise a second reference was
+    /// added, which is the caller's.
     Schedule,
     /// Free the task: the waker held the last reference.
     Free,
@@ -271,7 +272,11 @@ impl State {
         }
     }
 
-    /// A wake that keeps the waker.
+    /// A wake that keeps the waker, whose reference holds the cell while the task is queued: one is added.
+    ///
+    /// The context of a poll lends the runner's reference, but finds the task running or complete: it is
+    /// never told to queue.
+    #[inline]
     pub(super) fn wake_by_ref(&self) -> Wake {
         // Canary: a wake that finds the task running, and leaves its mark when the poll is over.
         #[cfg(weftwork_canary)]
@@ -279,10 +284,11 @@ impl State {
             self.0.fetch_or(SCHEDULED, Ordering::AcqRel);
             return Wake::Done;
         }
-        self.schedule_with(0)
+        self.schedule_with(0, REF)
     }
 
-    /// Asks the task to end. `Schedule` if it sleeps and has to be run once more to do so.
+    /// Asks the task to end. `Schedule` if it sleeps and has to be run once more to do so: two references
+    /// are added.
     pub(super) fn cancel(&self) -> Wake {
         // Canary: a cancellation that finds the task running, and leaves its mark when the poll is
         // over.
@@ -291,10 +297,11 @@ impl State {
             self.0.fetch_or(CANCELLED | SCHEDULED, Ordering::AcqRel);
             return Wake::Done;
         }
-        self.schedule_with(CANCELLED)
+        self.schedule_with(CANCELLED, 2 * REF)
     }
 
-    fn schedule_with(&self, flag: usize) -> Wake {
+    #[inline]
+    fn schedule_with(&self, flag: usize, references: usize) -> Wake {
         // Relaxed: only the starting guess for the exchange below.
         let mut now = self.0.load(Ordering::Relaxed);
         loop {
@@ -302,7 +309,7 @@ impl State {
                 return Wake::Done;
             }
             let (next, answer) = if now & (SCHEDULED | RUNNING) == 0 {
-                ((now | SCHEDULED | flag) + 2 * REF, Wake::Schedule)
+                ((now | SCHEDULED | flag) + references, Wake::Schedule)
             } else {
                 (now | SCHEDULED | flag, Wake::Done)
             };

@@ -81,14 +81,12 @@ unsafe fn wake_by_value<W: Future, S: Schedule + Send + Sync + 'static>(data: *c
 unsafe fn wake_by_ref<W: Future, S: Schedule + Send + Sync + 'static>(data: *const ()) {
     let header = header_of(data);
     // SAFETY: as in `clone_waker`.
-    if unsafe { cell::<W, W::Output, S>(header) }
-        .header
-        .state
-        .wake_by_ref()
-        == Wake::Schedule
-    {
-        // SAFETY: SCHEDULED was set by us, with two references.
-        unsafe { schedule_future::<W, S>(header, Cause::Woken) }
+    let cell = unsafe { cell::<W, W::Output, S>(header) };
+    if cell.header.state.wake_by_ref() == Wake::Schedule {
+        // SCHEDULED was set by us, with a reference for the Task. The waker's holds the cell, and the
+        // schedule in it, until this returns: the caller borrows it. (One that borrows the reference of a
+        // run finds the task running.)
+        cell.schedule.schedule(Task(header), Cause::Woken);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Own queues: carriers that are ready go before tasks, because what has started is nearer its end,
 //! but after seven of them a queued task has its turn. Among tasks the future woken last runs first
-//! (at most three times in a row), then woken futures and thread-bound tasks, then new tasks; every
+//! (at most three times in a row while others are queued), then woken futures and thread-bound tasks, then new tasks; every
 //! fourth task is a new one, and every sixty-first the oldest instead of the newest. So nothing waits
 //! for ever.
 
@@ -75,12 +75,17 @@ impl Worker {
     #[inline]
     fn found(&self, work: Work) -> Work {
         if self.searching.get() {
-            self.searching.set(false);
-            if self.shared.idle.found() {
-                self.shared.work_published();
-            }
+            self.pass_on();
         }
         work
+    }
+
+    #[cold]
+    fn pass_on(&self) {
+        self.searching.set(false);
+        if self.shared.idle.found() {
+            self.shared.work_published();
+        }
     }
 
     #[inline]
@@ -114,11 +119,16 @@ impl Worker {
         self.carrier_turns.set(CARRIER_TURNS);
     }
 
+    #[inline]
     fn next_task(&self) -> Option<Work> {
         if let Some(task) = self.home().next_up.take() {
             let runs = self.lifo_runs.get();
             if runs < LIFO_RUNS {
                 self.lifo_runs.set(runs + 1);
+                return Some(Work::Run(task));
+            }
+            // Alone it would be the first of its queue; and there another worker would take it.
+            if !self.has_queued() {
                 return Some(Work::Run(task));
             }
             self.push_behind(task);
@@ -159,10 +169,13 @@ impl Worker {
     /// find.
     #[inline]
     pub(super) fn has_own_tasks(&self) -> bool {
-        !self.fresh.is_empty()
-            || !self.woken.is_empty()
-            || self.home().next_up.is_some()
-            || !self.local.borrow().is_empty()
+        self.home().next_up.is_some() || self.has_queued()
+    }
+
+    /// As `has_own_tasks`, without the future woken last.
+    #[inline]
+    fn has_queued(&self) -> bool {
+        !self.fresh.is_empty() || !self.woken.is_empty() || !self.local.borrow().is_empty()
     }
 
     pub(super) fn take_injected(&self) -> Option<Item> {
