@@ -85,17 +85,19 @@ pub(crate) use model::begins_sharing;
 
 #[cfg(weftwork_loom)]
 pub(crate) mod model {
-    // Outside of the model: the same in all its interleavings.
-    static SHARES: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    use std::cell::Cell;
 
-    pub(crate) fn begins_sharing() -> bool {
-        // Relaxed: set before the model begins.
-        SHARES.load(std::sync::atomic::Ordering::Relaxed)
+    thread_local! {
+        // All threads of a model run on the one thread of its test.
+        static SHARES: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// Lets all commits of the models that follow share their stamps, or none.
+    pub(crate) fn begins_sharing() -> bool {
+        SHARES.get()
+    }
+
+    /// Lets all commits of the models of this test that follow share their stamps, or none.
     pub fn share_stamps(shares: bool) {
-        // Relaxed: as above.
-        SHARES.store(shares, std::sync::atomic::Ordering::Relaxed);
+        SHARES.set(shares);
     }
 }
