@@ -204,7 +204,7 @@ fn canary_two_wakes_queue_the_task_once() {
 
 #[test]
 fn two_wakes_of_different_kinds_are_both_seen_by_the_poll_that_follows() {
-    model("wake by value against wake by reference", 256, || {
+    model("wake by value against wake by reference", 126, || {
         let queue = Queue::default();
         let flags = ModelArc::new((AtomicBool::new(false), AtomicBool::new(false)));
         let slot = Arc::new(Mutex::new(None::<Waker>));
@@ -623,7 +623,7 @@ fn canary_a_schedule_outlives_its_call() {
 
 #[test]
 fn a_schedule_outlives_the_call_of_a_waker_that_is_kept() {
-    model("wake by reference against run", 2, || {
+    model("wake by reference against run", 4, || {
         let queue = Queue::default();
         let step = ModelArc::new(AtomicBool::new(false));
         let slot = Arc::new(Mutex::new(None));
