@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System as Allocator};
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -17,30 +15,6 @@ use weftwork_sched::{Runtime, yield_now};
 use weftwork_testkit::with_watchdog;
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts the allocations of each thread.
-struct Counting;
-
-// SAFETY: passes everything on.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's contract.
-        unsafe { Allocator.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract.
-        unsafe { Allocator.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Counts what it is asked, and asks and waits as it is told.
 struct Clerk(u64);
@@ -117,24 +91,6 @@ fn in_a_green_thread(test: impl Fn(System) + Clone + Send + 'static) {
             runtime.run(move || test(system));
         });
     }
-}
-
-#[cfg(not(any(weftwork_asan, weftwork_tsan, weftwork_valgrind)))]
-#[test]
-fn an_ask_allocates_nothing_once_its_thread_has_memory_for_letters() {
-    in_a_green_thread(|system| {
-        let (first, second) = (clerk(&system), clerk(&system));
-        let asks = |count: u64| {
-            for _ in 0..count {
-                first.ask(Count).unwrap();
-                second.ask(Count).unwrap();
-            }
-        };
-        asks(1000);
-        let before = ALLOCATIONS.get();
-        asks(1000);
-        assert_eq!(ALLOCATIONS.get() - before, 0);
-    });
 }
 
 #[test]
