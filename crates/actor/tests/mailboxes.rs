@@ -144,6 +144,7 @@ fn an_actor_that_awaits_takes_no_more_than_its_capacity_and_all_of_it_is_handled
         };
         assert_eq!(answer.unwrap(), 1000);
         assert!(addr.pid().mailbox_len() <= 2);
+        addr.kill();
     });
 }
 

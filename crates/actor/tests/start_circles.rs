@@ -40,16 +40,20 @@ fn an_init_that_asks_who_starts_it_is_told_of_the_circle_and_the_start_goes_on()
             |_, ctx, args| ctx.spawn_link::<Asks>(args, Options::new()).unwrap().pid(),
             |system, _, args| start::<Asks>(system, args, Options::new()).unwrap().pid(),
         ];
+        let mut children = Vec::new();
         for way in ways {
             let (sender, told) = channel();
             let (system, of) = (system.clone(), starter.addr.clone());
             let child = starter.get(move |ctx| way(&system, ctx, (of, sender)));
             let (asker, answer) = told.recv().unwrap();
             assert_eq!(asker, child);
-            assert_eq!(circle_of(answer), [child, starter.pid()]);
+            assert_eq!(circle_of(answer), [child.clone(), starter.pid()]);
+            children.push(child);
         }
         // It waits for nobody any more.
         assert_eq!(starter.addr.ask(Note(2)), Ok(2));
+        // Two of them have no link that would end them.
+        children.iter().for_each(Pid::kill);
     });
 }
 

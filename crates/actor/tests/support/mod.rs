@@ -7,18 +7,23 @@
     reason = "each test uses a part; tests may use std's locks"
 )]
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::convert::Infallible;
+use std::sync::mpsc::{Receiver, RecvError, Sender, channel};
 use std::time::Duration;
 use weftwork_actor::{
-    Actor, Addr, Context, Down, Exit, Handler, InitError, Options, Pid, Reason, System, start,
+    Actor, Addr, Context, Down, Executor, Exit, Handler, InitError, Options, Pid, Reason, System,
+    start,
 };
 use weftwork_core::{Refused, Spawn, Task};
 use weftwork_sched::Runtime;
 use weftwork_testkit::watchdog;
 
+/// Held by every clone of an executor, of which each actor has one.
+type Hold = Sender<Infallible>;
+
 /// Runs each task on a thread of its own, each time that it is woken.
 #[derive(Debug, Clone)]
-pub struct Threads;
+struct Threads(Hold);
 
 impl Spawn for Threads {
     fn spawn_task(&self, task: Task) -> Result<(), Refused> {
@@ -30,7 +35,7 @@ impl Spawn for Threads {
 /// Runs tasks on tokio, which knows nothing of green threads: a handler may wait, so each run says that it
 /// may block its thread.
 #[derive(Debug, Clone)]
-pub struct Tokio(tokio::runtime::Handle);
+struct Tokio(tokio::runtime::Handle, Hold);
 
 impl Spawn for Tokio {
     fn spawn_task(&self, task: Task) -> Result<(), Refused> {
@@ -40,18 +45,36 @@ impl Spawn for Tokio {
 }
 
 /// Runs `test` on our scheduler, with one worker and with two, on tokio, and on plain threads.
+///
+/// Our scheduler takes its actors along when it ends. The others do not: there a test ends its actors itself,
+/// and that nothing is left of them is a part of each test.
 pub fn everywhere(test: impl Fn(&System)) {
-    let dog = watchdog(Duration::from_secs(120));
     for workers in [1, 2] {
         on_scheduler(workers, &test);
     }
+    let dog = watchdog(Duration::from_secs(120));
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .build()
         .unwrap();
-    test(&System::new(&Tokio(tokio.handle().clone())));
-    test(&System::new(&Threads));
-    tokio.shutdown_background();
+    until_all_is_gone(|hold| Tokio(tokio.handle().clone(), hold), &test);
+    drop(tokio);
+    until_all_is_gone(Threads, &test);
+    drop(dog);
+}
+
+/// Runs `test` on an executor, and waits until nobody has it: until each actor's end, and the last address.
+/// An actor that a test leaves alive, or that the library never frees, is a hang here.
+fn until_all_is_gone<E: Executor>(executor: impl FnOnce(Hold) -> E, test: impl FnOnce(&System)) {
+    let (hold, held) = channel();
+    test(&System::new(&executor(hold)));
+    let dog = watchdog(Duration::from_secs(60));
+    dog.on_hang("executor", |out| {
+        out.push_str(
+            "the test is over, but an actor of it lives on, or somebody keeps its address",
+        );
+    });
+    let Err(RecvError) = held.recv();
     drop(dog);
 }
 
