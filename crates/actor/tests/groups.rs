@@ -169,7 +169,7 @@ fn apply(monitor: &GroupMonitor, counts: &mut HashMap<Pid, i64>) {
 #[test]
 fn members_and_events_agree_while_many_actors_join_leave_and_are_killed() {
     on_scheduler(2, |system| {
-        let actors = iters(30_000, 10_000, 500);
+        let actors = iters(30_000, 5_000, 500);
         let scope = Scope::new();
         let is_over = AtomicBool::new(false);
         let (first, members) = scope.monitor("g");

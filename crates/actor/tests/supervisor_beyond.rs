@@ -353,7 +353,7 @@ fn a_hundred_thousand_dynamic_children_start_crash_and_stop() {
             Ok(Leaf)
         }
     }
-    let many = iters(100_000, 30_000, 500) as usize;
+    let many = iters(100_000, 20_000, 500) as usize;
     on_scheduler(2, |system| {
         let rules = Rules::new().restart(Restart::Transient);
         let spec = SupervisorSpec::dynamic(rules).intensity(u32::MAX, Duration::from_secs(3600));
@@ -473,7 +473,7 @@ impl Handler<Add> for Counter {
 fn under_random_kills_every_question_is_answered_or_refused_and_the_tree_is_whole_again() {
     everywhere(|system| {
         const WORKERS: usize = 8;
-        let rounds = iters(2_000, 2_000, 100);
+        let rounds = iters(2_000, 1_000, 100);
         let stage = Stage::new();
         let refs: Vec<ChildRef<Counter>> = (0..WORKERS).map(|_| ChildRef::new()).collect();
         let mut spec = stage.spec().intensity(u32::MAX, Duration::from_secs(3600));
