@@ -104,21 +104,21 @@ where
 #[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
 fn canary_a_link_to_one_that_dies_is_told_of_its_end() {
     weaken!("actor_late");
-    model("actor: link against death", 500, || told_of_the_end(Link));
+    model("actor: link against death", 700, || told_of_the_end(Link));
 }
 
 #[test]
 #[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
 fn canary_a_monitor_of_one_that_dies_is_told_of_its_end() {
     weaken!("actor_announce");
-    model("actor: monitor against death", 500, || {
+    model("actor: monitor against death", 700, || {
         told_of_the_end(Monitor)
     });
 }
 
 #[test]
 fn a_watcher_from_outside_is_told_of_the_end() {
-    model("actor: watch against death", 190, || {
+    model("actor: watch against death", 260, || {
         let dying = Queue::default();
         let victim = dying.start::<Observer>(Told::default(), Options::new());
         victim.stop(Reason::Shutdown);
@@ -134,7 +134,7 @@ fn a_watcher_from_outside_is_told_of_the_end() {
 
 #[test]
 fn an_unlink_against_the_end_leaves_at_most_what_came_before() {
-    model("actor: unlink against death", 980, || {
+    model("actor: unlink against death", 1900, || {
         let (queue, dying) = (Queue::default(), Queue::default());
         let told = Told::default();
         let victim = dying.start::<Observer>(Told::default(), Options::new());

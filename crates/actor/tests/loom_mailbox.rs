@@ -59,7 +59,7 @@ impl Handler<First> for Counter {
 #[cfg_attr(weftwork_canary, should_panic(expected = "deadlock"))]
 fn canary_a_push_while_the_actor_goes_idle_wakes_it() {
     weaken!("actor_idle");
-    model("actor: push against going idle", 230, || {
+    model("actor: push against going idle", 340, || {
         let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));
         let addr = queue.start::<Counter>(Arc::clone(&handled), Options::new());
         let other = thread::spawn({
@@ -98,7 +98,7 @@ fn canary_a_push_while_the_actor_takes_the_only_letter_is_not_lost() {
 
 #[test]
 fn two_pushes_wake_the_actor_once_or_more_and_none_is_lost() {
-    model("actor: two pushes against going idle", 4400, || {
+    model("actor: two pushes against going idle", 3800, || {
         let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));
         let addr = queue.start::<Counter>(Arc::clone(&handled), Options::new());
         let plain = thread::spawn({
@@ -121,7 +121,7 @@ fn two_pushes_wake_the_actor_once_or_more_and_none_is_lost() {
 #[cfg_attr(weftwork_canary, should_panic(expected = "the message was lost"))]
 fn canary_a_message_is_handled_or_handed_back_or_dropped_when_the_actor_stops() {
     weaken!("actor_close");
-    model("actor: push against stop", 23, || {
+    model("actor: push against stop", 50, || {
         let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));
         let addr = queue.start::<Counter>(Arc::clone(&handled), Options::new());
         addr.stop(Reason::Normal);
@@ -182,7 +182,7 @@ fn canary_a_sender_that_waits_for_room_gets_in() {
 fn a_sender_behind_one_that_gives_up_gets_in_where_bytes_are_bounded() {
     model(
         "actor: a sender that gives up against the actor",
-        10,
+        80,
         || {
             let (queue, handled) = (Queue::default(), Arc::new(Count::new(0)));
             let options = Options::new().mailbox(Mailbox::bounded(9).bytes(size_of::<Token>()));

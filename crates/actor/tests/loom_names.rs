@@ -82,7 +82,7 @@ fn canary_the_end_of_a_holder_takes_the_name_from_nobody_else() {
     should_panic(expected = "who has joined leaves when it ends")
 )]
 fn canary_who_joins_while_it_ends_leaves_or_has_not_joined() {
-    model("groups: joining against the end", 550, || {
+    model("groups: joining against the end", 400, || {
         weaken!("actor_join");
         let queue = Queue::default();
         let scope = Held::new(Scope::new());
