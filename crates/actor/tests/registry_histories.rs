@@ -157,7 +157,7 @@ fn random_history(system: &System, seed: u64) -> History<Op, Ret> {
 #[test]
 fn registrations_lookups_and_ends_have_one_sequential_explanation() {
     on_scheduler(2, |system| {
-        for seed in 0..iters(4_000, 800, 10) as u64 {
+        for seed in 0..iters(2_000, 800, 10) as u64 {
             let history = random_history(system, seed);
             if let Err(error) = check(&Names, &history) {
                 panic!("seed {seed}: {error}");
