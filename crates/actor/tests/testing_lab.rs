@@ -379,7 +379,7 @@ fn a_sender_that_waits_for_room_lets_the_others_run() {
 #[test]
 fn the_end_of_a_lab_ends_all_actors_and_drops_what_they_hold() {
     let drops = DropCounter::new();
-    let pids = simulate(4, |lab| {
+    let (_open, pids) = simulate(4, |lab| {
         let probe = lab.probe::<Told>();
         let (open, gate) = weftwork_csp::bounded::<()>(1);
         let idle = lab.start::<Teller>(probe.recipient());
@@ -401,8 +401,7 @@ fn the_end_of_a_lab_ends_all_actors_and_drops_what_they_hold() {
         let unheard = lab.start::<Teller>(probe.recipient());
         let held = drops.track(3);
         unheard.tell(Do::new(move |_, _| drop(held))).unwrap();
-        std::mem::forget(open);
-        [idle.pid(), waits.pid(), unheard.pid()]
+        (open, [idle.pid(), waits.pid(), unheard.pid()])
     });
     for pid in pids {
         assert_eq!(pid.exit_reason(), Some(Reason::Killed), "{pid:?}");
