@@ -161,12 +161,13 @@ fn work_ends_with_the_actor_and_reaches_no_other_incarnation() {
         for end in [Reason::Normal, Reason::Kill] {
             let stage = Stage::new(system);
             let drops = DropCounter::new();
-            let kept = drops.track(());
             let (open, at) = gate();
+            // Dropped in this order.
+            let kept = (at, drops.track(()));
             stage.run(move |_, ctx| {
                 let work = async move {
-                    let _kept = kept;
-                    at.recv_async().await.unwrap_or(0)
+                    let kept = kept;
+                    kept.0.recv_async().await.unwrap_or(0)
                 };
                 ctx.pipe(work, noted);
             });
