@@ -205,10 +205,8 @@ fn a_backtrace_ends_cleanly_at_the_base() {
     });
     flow.resume();
     let trace = trace.take();
-    assert!(
-        trace.contains("a_backtrace_ends_cleanly_at_the_base::"),
-        "{trace}"
-    );
+    // The frame of the closure, by its file: its name has no path in it where only lines are kept.
+    assert!(trace.contains("switch.rs"), "{trace}");
     assert!(trace.contains("run"), "{trace}");
     // The frames of the thread are not on this stack.
     assert!(!trace.contains("Flow::resume"), "{trace}");
